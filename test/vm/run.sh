@@ -1,0 +1,106 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# run.sh [ARCH]: the live tests on other kernels, each in a guest of its own. Prints the guests'
+# results with the kernel before the name, `PASS vm/6.1/NAME`, and at the end how many there were of
+# each kind. What the machine lacks is a skip; a guest that dies or a kernel that complains is a
+# failure. Status 1 if anything failed.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# Architecture, kernel, seconds at most, command in the guest.
+rows=(
+	"amd64 6.1 600 python3 /trapline/test/live/run.py --matrix"
+	"arm64 6.1 900 python3 /trapline/test/live/run.py --matrix"
+)
+
+wanted=${1:-$native}
+passed=0 failed=0 skipped=0 boot='' last=none
+
+pass() { passed=$((passed + 1)) && last="PASS $1" && echo "$last"; }
+fail() { failed=$((failed + 1)) && last="FAIL $1" && echo "$last"; }
+skip() { skipped=$((skipped + 1)) && last="SKIP $1" && echo "$last"; }
+
+finish() {
+	echo "$passed passed, $failed failed, $skipped skipped"
+	[ "$failed" = 0 ] || exit 1
+	exit 0
+}
+
+# A step that makes something ready: tells its reason and fails where it cannot.
+prepare() {
+	local name=$1 reason status=0
+	shift
+	reason=$("$@") || status=$?
+	[ "$status" != 0 ] || return 0
+	if [ "$status" = "$missing" ]; then
+		skip "$name: ${reason##*$'\n'}"
+	else
+		fail "$name: $(basename "$1") ended with status $status"
+	fi
+	return 1
+}
+
+# What a guest says is counted, its own summary only compared.
+take_line() {
+	local name=$1 line=$2
+	case $line in
+	'PASS '*) pass "$name/${line#PASS }" ;;
+	'FAIL '*) fail "$name/${line#FAIL }" ;;
+	'SKIP '*) skip "$name/${line#SKIP }" ;;
+	*' passed, '*' failed, '*' skipped') summary=$line ;;
+	*) echo "$line" ;;
+	esac
+}
+
+run_guest() {
+	local name=$1 arch=$2 series=$3 limit=$4 line status=0 summary=''
+	local before=("$passed" "$failed" "$skipped") counts
+	shift 4
+	last=none
+	exec 3< <(exec "$here/boot.sh" "$arch" "$series" "$limit" "$@")
+	boot=$!
+	while IFS= read -r line <&3 || [ -n "$line" ]; do
+		take_line "$name" "$line"
+	done
+	exec 3<&-
+	wait "$boot" || status=$?
+	boot=''
+
+	counts=$((passed - before[0])),$((failed - before[1])),$((skipped - before[2]))
+	case $status in
+	124) fail "$name/guest: no result within $limit s; last result: $last" ;;
+	125) fail "$name/guest: died half-way; last result: $last" ;;
+	126) fail "$name/kernel: complained, see above" ;;
+	0) [ "$counts" != 0,0,0 ] || fail "$name/guest: no test gave a result" ;;
+	*) [ "$failed" != "${before[1]}" ] || fail "$name/guest: ended with status $status; last result: $last" ;;
+	esac
+	if [ -n "$summary" ] && [ "$(tr -dc '0-9,' <<<"$summary")" != "$counts" ]; then
+		fail "$name/summary: the guest says \"$summary\", $counts came through"
+	fi
+}
+
+trap '[ -z "$boot" ] || kill "$boot" 2>/dev/null; exit 143' TERM INT HUP
+
+case $wanted in
+amd64) qemu="qemu-system-x86_64" ;;
+arm64) qemu="qemu-system-aarch64" ;;
+*) skip "vm: no guests for architecture $wanted" && finish ;;
+esac
+prepare vm need "$qemu" apt-get dpkg-deb cpio flock readelf setpriv "$python" || finish
+trapline=${TRAPLINE:-$(build_dir "$wanted")/trapline}
+if [ ! -x "$trapline" ]; then
+	fail "vm: $trapline is not there, build it first" && finish
+fi
+
+for row in "${rows[@]}"; do
+	read -r arch series limit command <<<"$row"
+	[ "$arch" = "$wanted" ] || continue
+	name=vm/$series
+	[ "$arch" = "$native" ] || name=vm/$arch-$series
+	prepare "$name" "$here/kernel.sh" "$arch" "$series" || continue
+	prepare "$name" "$here/guest.sh" "$arch" || continue
+	# shellcheck disable=SC2086
+	run_guest "$name" "$arch" "$series" "$limit" $command
+done
+finish
