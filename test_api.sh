@@ -4,6 +4,7 @@
 # test_api.sh [URL | unix:/PATH] checks every call of the v0 API against a running monitor, on
 # the same machine and in the same PID namespace. The address is http://localhost:8080 unless it
 # is given there or in TRAPLINE_URL. TRAPLINE_TOKEN is sent where the monitor wants a token.
+# shellcheck disable=SC2016 # the variables in filters are those of jq
 set -euo pipefail
 
 base=${1:-${TRAPLINE_URL:-http://localhost:8080}}

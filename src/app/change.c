@@ -59,7 +59,8 @@ static int attach(struct run *run)
 		return r;
 	}
 	atomic_store(&run->attached, true);
-	consumer_wake(run);
+	if (run->consumer_started)
+		consumer_wake(run);
 	return 0;
 }
 

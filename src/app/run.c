@@ -250,6 +250,13 @@ static int start_monitor(struct run *run)
 	r = open_probe(run);
 	if (r < 0)
 		return r;
+	/* In force before it is said to be; what it catches waits until the start lines are out. */
+	r = change_start(run);
+	if (r < 0) {
+		log_line("cannot aim: %s; `trapline doctor` tells what this kernel offers",
+			 strerror(-r));
+		return r;
+	}
 	own = probe_self_tgid(run->probe);
 	notice(run, "Monitoring sys_read and sys_write calls...");
 	notice(run, "Host PID: %u", own);
@@ -262,12 +269,6 @@ static int start_monitor(struct run *run)
 		r = watch_start(run);
 	if (r < 0) {
 		log_line("cannot start a thread: %s", strerror(-r));
-		return r;
-	}
-	r = change_start(run);
-	if (r < 0) {
-		log_line("cannot aim: %s; `trapline doctor` tells what this kernel offers",
-			 strerror(-r));
 		return r;
 	}
 	r = run->control ? control_start(run->control, &change_ops, run) : 0;

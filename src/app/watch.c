@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "app/internal.h"
 #include "base/cleanup.h"
@@ -65,16 +66,24 @@ void watch_readers_locked(struct run *run)
 	_cleanup_free_ struct reader *readers = NULL;
 	_cleanup_free_ bool *known = NULL;
 	uint64_t inodes[TL_MAX_OWN_INODES];
-	uint32_t self = probe_self_tgid(run->probe);
-	size_t row_count = 0, count = 0;
+	int outputs[LEDGER_MAX_SINKS + 2] = { STDOUT_FILENO, STDERR_FILENO };
+	struct readers_query query = { .self_tgid = probe_self_tgid(run->probe),
+				       .outputs = outputs,
+				       .output_count = 2 };
+	size_t count = 0;
 
-	if (!run->config->skip_readers || probe_list_files(run->probe, &rows, &row_count) < 0 ||
-	    readers_find(rows, row_count, self, &readers, &count) < 0)
+	for (size_t i = 0; i < run->pipeline.sink_count; i++)
+		outputs[query.output_count++] =
+		    run->pipeline.sinks[i]->ops->fd(run->pipeline.sinks[i]);
+	if (!run->config->skip_readers || probe_list_files(run->probe, &rows, &query.count) < 0)
+		return;
+	query.rows = rows;
+	if (readers_find(&query, &readers, &count) < 0)
 		return;
 	known = calloc(count + 1, sizeof(*known));
 	if (!known)
 		return;
-	size_t own = readers_own_inodes(rows, row_count, self, inodes, TL_MAX_OWN_INODES);
+	size_t own = readers_own_inodes(&query, inodes, TL_MAX_OWN_INODES);
 	probe_set_own_inodes(run->probe, inodes, own);
 	struct survey survey = { .run = run, .readers = readers, .count = count, .known = known };
 	probe_each_skipped(run->probe, survey_skipped, &survey);

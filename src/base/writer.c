@@ -479,6 +479,14 @@ void writer_sync(struct writer *writer)
 	pthread_mutex_unlock(&writer->lock);
 }
 
+int writer_fd(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	int fd = writer->fd;
+	pthread_mutex_unlock(&writer->lock);
+	return fd;
+}
+
 void writer_get_stats(struct writer *writer, struct writer_stats *ret_stats)
 {
 	pthread_mutex_lock(&writer->lock);

@@ -57,6 +57,9 @@ void writer_sync(struct writer *writer);
 /* What is queued still goes to the old descriptor, what comes after to fd, which it takes. */
 void writer_switch(struct writer *writer, int fd);
 
+/* The descriptor that is written to now: the one given, or one of the same file. */
+int writer_fd(struct writer *writer);
+
 void writer_get_stats(struct writer *writer, struct writer_stats *ret_stats);
 
 /*

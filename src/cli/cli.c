@@ -36,26 +36,25 @@ void cli_usage_error(const char *command, const char *format, ...)
 	exit(CLI_EXIT_USAGE);
 }
 
-/* Which argument getopt could not take: the one before index, or a letter in it. */
-static void refuse_option(const char *command, char **argv, int index, int argc)
+error_t cli_parse_common(int key, struct argp_state *state)
 {
-	const char *argument = index > 0 && index <= argc ? argv[index - 1] : "";
+	static FILE *nowhere;
 
-	if (optopt > 0 && optopt < 256 && argument[0] == '-' && argument[1] != '-')
-		cli_usage_error(command, "bad option -%c: unknown, or without its argument",
-				optopt);
-	cli_usage_error(command, "bad option %s: unknown, or without its argument", argument);
+	if (key != ARGP_KEY_INIT)
+		return ARGP_ERR_UNKNOWN;
+	/* getopt has said in one line what is wrong: argp's second line is not wanted. */
+	if (!nowhere)
+		nowhere = fopen("/dev/null", "we");
+	if (nowhere)
+		state->err_stream = nowhere;
+	return 0;
 }
 
 void cli_parse(const struct argp *argp, const char *command, int argc, char **argv, void *input)
 {
-	int index = 0;
-
-	argv[0] = (char *)command; /* what --help calls the program */
-	if (argp_parse(argp, argc, argv, ARGP_NO_ERRS, &index, input) != 0)
-		refuse_option(command, argv, index, argc);
-	if (index < argc)
-		cli_usage_error(command, "unexpected argument '%s'", argv[index]);
+	argv[0] = (char *)command; /* what messages and --help call the program */
+	if (argp_parse(argp, argc, argv, 0, NULL, input) != 0)
+		exit(CLI_EXIT_USAGE);
 }
 
 int cli_help(int argc, char **argv)

@@ -29,6 +29,9 @@ void cli_usage_error(const char *command, const char *format, ...)
  */
 void cli_parse(const struct argp *argp, const char *command, int argc, char **argv, void *input);
 
+/* What each command's parser does with the keys that it does not know. */
+error_t cli_parse_common(int key, struct argp_state *state);
+
 int cli_monitor(int argc, char **argv);
 int cli_procs(int argc, char **argv);
 int cli_doctor(int argc, char **argv);

@@ -15,14 +15,13 @@ static const struct argp_option options[] = {
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
-	(void)state;
 	if (key == 'v') {
 		log_set_verbose(true);
 		return 0;
 	}
 	if (key == ARGP_KEY_ARG)
 		cli_usage_error(NAME, "unexpected argument '%s'", argument);
-	return ARGP_ERR_UNKNOWN;
+	return cli_parse_common(key, state);
 }
 
 int cli_doctor(int argc, char **argv)

@@ -149,7 +149,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		cli_usage_error(NAME, "unexpected argument '%s'", argument);
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return cli_parse_common(key, state);
 	}
 }
 

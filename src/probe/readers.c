@@ -21,7 +21,8 @@ struct found {
 };
 
 struct search {
-	const struct tl_file_row *rows;
+	const struct readers_query *query;
+	const struct tl_file_row *rows; /* the query's */
 	size_t count;
 	size_t *by_object; /* indices of rows, in the order of their objects */
 	struct found found[MAX_FOUND];
@@ -206,17 +207,24 @@ static bool relay_writes(const struct search *search, const struct tl_file_row *
 	return row->kind == TL_FILE_TCP && port_is_listened_on(search, row->local_port);
 }
 
+static bool is_own_output(const struct readers_query *query, const struct tl_file_row *row)
+{
+	for (size_t i = 0; i < query->output_count; i++)
+		if ((uint32_t)query->outputs[i] == row->fd)
+			return row->tgid == query->self_tgid && row->flags & TL_FILE_WRITE;
+	return false;
+}
+
 static bool is_output(const struct search *search, unsigned int role, const struct tl_file_row *row)
 {
 	bool standard = row->fd == 1 || row->fd == 2;
-	bool socket = row->kind == TL_FILE_UNIX || row->kind == TL_FILE_TCP;
 
 	if (!(row->flags & TL_FILE_WRITE) || row->kind == TL_FILE_PTY_MASTER ||
 	    row->flags & TL_FILE_LISTENS)
 		return false;
 	switch (role) {
 	case ROLE_ROOT:
-		return standard || (row->fd != 0 && !socket);
+		return is_own_output(search->query, row);
 	case ROLE_FILTER:
 		return true;
 	case ROLE_RELAY:
@@ -257,8 +265,7 @@ static void follow_all(struct search *search)
 	}
 }
 
-int readers_find(const struct tl_file_row *rows, size_t count, uint32_t self_tgid,
-		 struct reader **ret_readers, size_t *ret_count)
+int readers_find(const struct readers_query *query, struct reader **ret_readers, size_t *ret_count)
 {
 	_cleanup_free_ struct search *search = calloc(1, sizeof(*search));
 	struct reader *readers = NULL;
@@ -266,12 +273,11 @@ int readers_find(const struct tl_file_row *rows, size_t count, uint32_t self_tgi
 
 	if (!search)
 		return -ENOMEM;
-	search->rows = rows;
-	search->count = count;
+	*search = (struct search){ .query = query, .rows = query->rows, .count = query->count };
 	if (search_index(search) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < count && !search->found_count; i++)
-		if (rows[i].tgid == self_tgid)
+	for (size_t i = 0; i < query->count && !search->found_count; i++)
+		if (query->rows[i].tgid == query->self_tgid)
 			add_found(search, i, ROLE_ROOT);
 	follow_all(search);
 	free(search->by_object);
@@ -279,9 +285,9 @@ int readers_find(const struct tl_file_row *rows, size_t count, uint32_t self_tgi
 	if (!readers)
 		return -ENOMEM;
 	for (size_t i = 0; i < search->found_count; i++) {
-		const struct tl_file_row *row = &rows[search->found[i].first_row];
+		const struct tl_file_row *row = &query->rows[search->found[i].first_row];
 
-		if (row->tgid == self_tgid)
+		if (row->tgid == query->self_tgid)
 			continue;
 		readers[used].tgid = row->tgid;
 		readers[used].start_boottime_ns = row->start_boottime_ns;
@@ -293,22 +299,21 @@ int readers_find(const struct tl_file_row *rows, size_t count, uint32_t self_tgi
 	return 0;
 }
 
-size_t readers_own_inodes(const struct tl_file_row *rows, size_t count, uint32_t self_tgid,
-			  uint64_t *ret_inodes, size_t room)
+size_t readers_own_inodes(const struct readers_query *query, uint64_t *ret_inodes, size_t room)
 {
 	size_t used = 0;
 
-	for (size_t i = 0; i < count && used < room; i++) {
+	for (size_t i = 0; i < query->count && used < room; i++) {
+		const struct tl_file_row *row = &query->rows[i];
 		bool known = false;
 
-		if (rows[i].tgid != self_tgid || rows[i].fd == 0 ||
-		    !(rows[i].flags & TL_FILE_WRITE) ||
-		    (rows[i].kind != TL_FILE_PIPE && rows[i].kind != TL_FILE_REGULAR))
+		if (!is_own_output(query, row) ||
+		    (row->kind != TL_FILE_PIPE && row->kind != TL_FILE_REGULAR))
 			continue;
 		for (size_t j = 0; j < used; j++)
-			known |= ret_inodes[j] == rows[i].inode;
+			known |= ret_inodes[j] == row->inode;
 		if (!known)
-			ret_inodes[used++] = rows[i].inode;
+			ret_inodes[used++] = row->inode;
 	}
 	return used;
 }

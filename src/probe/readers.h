@@ -31,15 +31,20 @@ struct reader {
 	char comm[TL_COMM_BYTES + 1];
 };
 
-/*
- * rows: as the iterator wrote them, those of a process together. *ret_readers does not hold
- * self_tgid; allocated, the caller's. Returns 0 or -ENOMEM.
- */
-int readers_find(const struct tl_file_row *rows, size_t count, uint32_t self_tgid,
-		 struct reader **ret_readers, size_t *ret_count);
+/* What is looked at, and from where. */
+struct readers_query {
+	const struct tl_file_row
+	    *rows; /* as the iterator wrote them, those of a process together */
+	size_t count;
+	uint32_t self_tgid;
+	const int *outputs; /* our descriptors that carry events */
+	size_t output_count;
+};
+
+/* *ret_readers does not hold ourselves; allocated, the caller's. Returns 0 or -ENOMEM. */
+int readers_find(const struct readers_query *query, struct reader **ret_readers, size_t *ret_count);
 
 /* The files and pipes that we write: at most room of them. Returns how many. */
-size_t readers_own_inodes(const struct tl_file_row *rows, size_t count, uint32_t self_tgid,
-			  uint64_t *ret_inodes, size_t room);
+size_t readers_own_inodes(const struct readers_query *query, uint64_t *ret_inodes, size_t room);
 
 #endif

@@ -74,6 +74,11 @@ static void lines_sync(struct sink *sink)
 	writer_sync(((struct lines *)sink)->writer);
 }
 
+static int lines_fd(struct sink *sink)
+{
+	return writer_fd(((struct lines *)sink)->writer);
+}
+
 static void lines_stats(struct sink *sink, struct sink_stats *ret_stats)
 {
 	struct lines *lines = (struct lines *)sink;
@@ -144,6 +149,7 @@ static const struct sink_ops lines_ops = {
 	.event = lines_event,
 	.flush = lines_flush,
 	.sync = lines_sync,
+	.fd = lines_fd,
 	.reopen = lines_reopen,
 	.stats = lines_stats,
 	.close = lines_close,

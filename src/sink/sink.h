@@ -31,6 +31,8 @@ struct sink_ops {
 	void (*flush)(struct sink *sink, bool now);
 	/* Waits until what was handed on is out or given up: at most half a second. */
 	void (*sync)(struct sink *sink);
+	/* The descriptor that it writes to now. */
+	int (*fd)(struct sink *sink);
 	/* Reopens the file behind it, where there is one. Returns 0 or a negative errno. */
 	int (*reopen)(struct sink *sink);
 	void (*stats)(struct sink *sink, struct sink_stats *ret_stats);

@@ -17,8 +17,7 @@ ALWAYS = ("libgcc_s.so.1",)
 
 
 def library_directories(root, triplet):
-    return [root + d for d in (f"/lib/{triplet}", f"/usr/lib/{triplet}", "/lib", "/usr/lib", "/lib64",
-                               f"/usr/lib/{triplet}/systemd")]
+    return [root + d for d in (f"/lib/{triplet}", f"/usr/lib/{triplet}", "/lib", "/usr/lib", "/lib64")]
 
 
 def is_elf(path):
