@@ -74,4 +74,113 @@ $(SKELETON): $(BUILD)/bpf/trapline.bpf.o
 
 -include $(OBJECTS:.o=.d) $(BUILD)/bpf/trapline.bpf.d
 
-.PHONY: all
+
+# --- install ----------------------------------------------------------------------------------
+
+install: $(BUILD)/trapline
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/doc/trapline
+	install -m 0755 $(BUILD)/trapline $(DESTDIR)$(PREFIX)/sbin/trapline
+	install -m 0644 docs/trapline.8 $(DESTDIR)$(PREFIX)/share/man/man8/trapline.8
+	install -m 0644 packaging/trapline.bash-completion \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/trapline
+	install -m 0644 README.md CHANGELOG.md LICENSE LICENSE.BSD-2-Clause LICENSE.GPL-2.0 \
+		$(DESTDIR)$(PREFIX)/share/doc/trapline
+
+# --- the two commands -------------------------------------------------------------------------
+
+deps:
+	$(Q)tools/deps.sh build
+
+# sudo only where it is needed: on a machine where one is root already there may be none.
+run: deps
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/trapline
+	$(Q)$$(test "$$(id -u)" = 0 || echo sudo) $(BUILD)/trapline monitor $(ARGS)
+
+test:
+	$(Q)tools/deps.sh build test image
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/trapline
+	$(Q)test/run.sh check unit live vm image
+
+# --- tests ------------------------------------------------------------------------------------
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+UNIT_TESTS := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/test_*.c))
+UNIT_OBJECTS := $(patsubst src/%.c,$(BUILD)/unit/%.o,$(filter-out src/main.c,$(SOURCES)))
+LIVE_HELPERS := $(patsubst test/live/%.c,$(BUILD)/test/live/%,$(wildcard test/live/*.c))
+
+$(BUILD)/unit/%.o: src/%.c Makefile | $(SKELETON)
+	$(say) CC "$< (sanitized)"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/test/unit/%: test/unit/%.c $(UNIT_OBJECTS) Makefile
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(shell $(PKG_CONFIG) --cflags cmocka) $(SANITIZE) -MMD -MP -o $@ $< \
+		$(UNIT_OBJECTS) $(LIBS) $(shell $(PKG_CONFIG) --libs cmocka)
+
+$(BUILD)/test/live/%: test/live/%.c Makefile
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARNINGS) -static -pthread -MMD -MP -o $@ $<
+
+-include $(UNIT_OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(LIVE_HELPERS:=.d)
+
+.SECONDARY: $(UNIT_OBJECTS)
+
+unit-tests: $(UNIT_TESTS)
+live-helpers: $(BUILD)/trapline $(LIVE_HELPERS)
+
+check:
+	$(Q)tools/deps.sh build test
+	$(Q)test/run.sh check
+
+test-unit:
+	$(Q)tools/deps.sh build test
+	$(Q)test/run.sh unit
+
+test-live:
+	$(Q)tools/deps.sh build test
+	$(Q)test/run.sh live
+
+ifeq ($(ARCH),arm64)
+test-vm:
+	$(Q)tools/deps.sh build test arm64
+	$(Q)test/run.sh vm-arm64
+else
+test-vm:
+	$(Q)tools/deps.sh build test
+	$(Q)test/run.sh vm
+endif
+
+test-image:
+	$(Q)tools/deps.sh build image
+	$(Q)test/run.sh image
+
+# --- the rest ---------------------------------------------------------------------------------
+
+# What was fetched for the tests' kernels and images is kept: build/vm/cache, build/image/cache.
+clean:
+	rm -rf $(BUILD)/bpf $(BUILD)/gen $(BUILD)/obj $(BUILD)/test $(BUILD)/unit $(BUILD)/trapline
+
+distclean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make                 build $(BUILD)/trapline'
+	@echo 'make run             install what is missing, build, run the monitor (ARGS=--all)'
+	@echo 'make test            install what is missing, build, run every test'
+	@echo 'make deps            install what building needs'
+	@echo 'make check           style, include rules, linters'
+	@echo 'make test-unit       tests that need no rights, with sanitizers'
+	@echo 'make test-live       tests on this kernel, as root'
+	@echo 'make test-vm         the same on other kernels, in QEMU (ARCH=arm64)'
+	@echo 'make test-image      the container image'
+	@echo 'make install         DESTDIR= PREFIX=$(PREFIX)'
+	@echo 'make clean           remove what was built; distclean: also what was fetched'
+	@echo 'V=1 shows commands.'
+
+.PHONY: all run test deps check unit-tests live-helpers test-unit test-live test-vm test-image \
+	install clean distclean help

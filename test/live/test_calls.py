@@ -95,7 +95,6 @@ def test_compat_calls(env):
     equal((monitor.count(victim.pid, 'read'), monitor.count(victim.pid, 'write')), wanted)
 
 
-@matrix
 def test_x32_calls(env):
     if os.uname().machine != 'x86_64':
         env.skip('no x32 calls on this processor')
