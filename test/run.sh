@@ -4,26 +4,26 @@
 # run.sh KIND...: runs kinds of tests (check, unit, live, vm, vm-arm64, image), prints PASS, FAIL or
 # SKIP for each test, and at the end what failed, what was skipped and why, and the sums.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 
-# Shows the results of a kind, names prefixed, and keeps them. What ends with a status but without
-# a failed test has failed itself.
+# Shows what a kind of tests prints and keeps its results, their names beginning with the kind. What
+# ends with a status but without a failed test has failed itself.
 gather()
 {
 	local kind=$1 status
 	shift
-	"$@" </dev/null 2>&1 | tee >(grep -E '^(PASS|FAIL|SKIP) ' | sed -E "s|^([A-Z]+) |\1 $kind/|" \
-		>"$results.$kind") | grep -vE '^[0-9]+ passed, [0-9]+ failed'
+	"$@" </dev/null 2>&1 | tee "$results.$kind" | grep -vE '^[0-9]+ passed, [0-9]+ failed'
 	status=${PIPESTATUS[0]}
-	wait
-	cat "$results.$kind" >>"$results"
-	if [ "$status" -ne 0 ] && ! grep -q '^FAIL' "$results.$kind"; then
-		echo "FAIL $kind: ended with status $status" | tee -a "$results"
+	grep -E '^(PASS|FAIL|SKIP) ' "$results.$kind" |
+		sed -E "s|^([A-Z]+) ($kind/)?|\1 $kind/|" >"$results.named"
+	if [ "$status" -ne 0 ] && ! grep -q '^FAIL' "$results.named"; then
+		echo "FAIL $kind: ended with status $status" | tee -a "$results.named"
 	fi
-	rm -f "$results.$kind"
+	cat "$results.named" >>"$results"
+	rm -f "$results.$kind" "$results.named"
 }
 
 run_unit()
@@ -75,7 +75,6 @@ run_vm_arm64()
 }
 
 for kind in "$@"; do
-	: >"$results.$kind"
 	case $kind in
 	check) gather check tools/check-style ;;
 	unit) gather unit run_unit ;;

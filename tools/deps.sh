@@ -55,8 +55,10 @@ image	buildah					cmd:buildah
 image	podman					cmd:podman
 image	runc					cmd:runc
 image	debootstrap				cmd:debootstrap
+image	docker-compose				cmd:docker-compose
 image	curl					cmd:curl
 image	jq					cmd:jq
+image	python3					cmd:python3
 
 arm64	gcc-aarch64-linux-gnu			cmd:aarch64-linux-gnu-gcc	amd64
 arm64	libc6-dev-arm64-cross			cmd:aarch64-linux-gnu-gcc	amd64
@@ -92,6 +94,7 @@ has()
 {
 	case $1 in
 	cmd:bpftool) type -P bpftool >/dev/null || compgen -G '/usr/lib/linux-tools/*/bpftool' >/dev/null ;;
+	cmd:docker-compose) type -P docker-compose >/dev/null || docker compose version &>/dev/null ;;
 	cmd:*) PATH=$PATH:/usr/sbin:/sbin type -P "${1#cmd:}" >/dev/null ;;
 	pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
 	hdr:*) printf '#include <%s>\n' "${1#hdr:}" | cc -E - >/dev/null 2>&1 ;;

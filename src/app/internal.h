@@ -36,7 +36,7 @@ struct run {
 	pthread_cond_t barrier_changed;
 	uint64_t barriers_wanted, barriers_done;
 	struct ledger reported; /* at the last report of losses; the consumer's own */
-	uint64_t reported_ns;
+	uint64_t reported_ns, looked_ns;
 
 	/* The thread that watches: watch.c */
 	pthread_t watcher;

@@ -27,7 +27,8 @@
 /* How the descriptor is written without ever being held up by it. */
 enum writer_kind {
 	KIND_FILE,     /* write: regular files and devices do not block for long */
-	KIND_NONBLOCK, /* a description of our own with O_NONBLOCK */
+	KIND_NONBLOCK, /* a terminal: a description of our own with O_NONBLOCK */
+	KIND_PIPE,     /* the same; up to PIPE_BUF bytes go whole or not at all (pipe(7)) */
 	KIND_POLL,     /* not to be had: poll, then write no more than a pipe must take */
 	KIND_SOCKET,   /* send with MSG_DONTWAIT */
 };
@@ -60,6 +61,7 @@ struct writer {
 	bool stalled; /* nothing is taken: discard at once */
 	bool closed;  /* for good */
 	bool stop;
+	bool tried_last; /* once more at the end, however it was before */
 	uint64_t stop_deadline_ns;
 	uint64_t progress_ns; /* when something was taken, or when the queue stopped being empty */
 	uint64_t queued_total, finished_total; /* pieces, for writer_sync */
@@ -83,7 +85,7 @@ static void writer_choose(struct writer *writer, int fd, bool owns_fd)
 		/* O_NONBLOCK belongs to the open file, which others share: open it anew. */
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-		writer->kind = own >= 0 ? KIND_NONBLOCK : KIND_POLL;
+		writer->kind = own < 0 ? KIND_POLL : isatty(fd) ? KIND_NONBLOCK : KIND_PIPE;
 		if (own < 0)
 			return;
 		if (owns_fd)
@@ -91,6 +93,14 @@ static void writer_choose(struct writer *writer, int fd, bool owns_fd)
 		writer->fd = own;
 		writer->owns_fd = true;
 	}
+}
+
+/* As many whole lines as go into a pipe whole or not at all, so that none is left there half. */
+static size_t whole_lines(const char *bytes, size_t count)
+{
+	const char *last = count > PIPE_BUF ? memrchr(bytes, '\n', PIPE_BUF) : NULL;
+
+	return last ? (size_t)(last - bytes) + 1 : count;
 }
 
 static ssize_t writer_write(struct writer *writer, const char *bytes, size_t count)
@@ -106,6 +116,8 @@ static ssize_t writer_write(struct writer *writer, const char *bytes, size_t cou
 			return -1;
 		}
 		return write(writer->fd, bytes, count < PIPE_BUF ? count : PIPE_BUF);
+	case KIND_PIPE:
+		return write(writer->fd, bytes, whole_lines(bytes, count));
 	default:
 		return write(writer->fd, bytes, count);
 	}
@@ -272,10 +284,12 @@ static bool writer_should_stop(struct writer *writer)
 		return false;
 	if (!writer->first)
 		return true;
-	if (writer->stalled || writer->closed || clock_boot_ns() >= writer->stop_deadline_ns) {
+	if (writer->closed || clock_boot_ns() >= writer->stop_deadline_ns ||
+	    (writer->stalled && writer->tried_last)) {
 		discard_locked(writer);
 		return true;
 	}
+	writer->tried_last = true;
 	return false;
 }
 

@@ -153,6 +153,18 @@ int connections_add(struct connections *connections, const struct connections_ke
 	return 0;
 }
 
+/*
+ * The library waits for edges (EPOLLET) and takes a short read for the end of what there is: an
+ * end of stream that came together with data it never sees. Shutting our receiving side tells it.
+ */
+static void tell_end(const struct connection *connection)
+{
+	char byte;
+
+	if (recv(connection->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) == 0)
+		shutdown(connection->fd, SHUT_RD);
+}
+
 void connections_answered(struct connection *connection, uint64_t now_ms)
 {
 	struct connections_caller *caller = connection->caller;
@@ -164,6 +176,7 @@ void connections_answered(struct connection *connection, uint64_t now_ms)
 		return;
 	detach(connection);
 	append(caller, connection);
+	tell_end(connection);
 }
 
 static bool is_overdue(const struct connection *connection, uint64_t now_ms)
@@ -189,6 +202,8 @@ void connections_sweep(struct connections *connections, uint64_t now_ms)
 			next = at->newer;
 			if (is_overdue(at, now_ms))
 				drop(connections, at);
+			else if (at->phase != CONNECTION_ANSWERING)
+				tell_end(at);
 		}
 	}
 }

@@ -83,7 +83,7 @@ int connections_add(struct connections *connections, const struct connections_ke
 /* The answer is complete: the connection waits for its next request, and is the newest. */
 void connections_answered(struct connection *connection, uint64_t now_ms);
 
-/* Drops those that take too long. */
+/* Drops those that take too long; those whose client has gone are made to notice it. */
 void connections_sweep(struct connections *connections, uint64_t now_ms);
 
 /* Forgets connection. */
