@@ -152,6 +152,8 @@ static enum MHD_Result request_receives(struct request *request, const char *dat
 	return MHD_YES;
 }
 
+/* The answer leaves before another request is looked at, so that answers are in order of changes.
+ */
 static enum MHD_Result request_ends(struct control *control, struct MHD_Connection *connection,
 				    struct request *request)
 {
@@ -161,21 +163,9 @@ static enum MHD_Result request_ends(struct control *control, struct MHD_Connecti
 		.body = request->body,
 		.bytes = request->bytes,
 	};
-	bool changes = request->route && request->route->changes;
 
-	/*
-	 * An answer that did not leave at once leaves in the next turn. Until then no other change
-	 * is made, or its answer could be the first of the two. Without a response queued the
-	 * library asks again in each turn.
-	 */
-	if (changes && control->answering && control->turn < control->answering_until_turn)
-		return MHD_YES;
 	if (request->route)
 		request->route->handle(&call, &request->answer);
-	if (changes) {
-		control->answering = request;
-		control->answering_until_turn = control->turn + 2;
-	}
 	client_of(connection)->connection.phase = CONNECTION_ANSWERING;
 	return send_answer(connection, &request->answer);
 }
@@ -213,8 +203,6 @@ void request_completed(void *cls, struct MHD_Connection *connection, void **requ
 		connections_answered(&client->connection, control->now_ms);
 	if (!request)
 		return;
-	if (control->answering == request)
-		control->answering = NULL;
 	answer_clear(&request->answer);
 	free(request->body);
 	free(request);

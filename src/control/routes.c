@@ -2,6 +2,7 @@
 #include "control/routes.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +24,6 @@ static const struct route routes[] = {
 	    .path = "/add_pid",
 	    .about = "Add a PID to the target list",
 	    .body = "{\"pid\": 1234}",
-	    .changes = true,
 	    .handle = v0_add_pid,
 	},
 	{
@@ -31,7 +31,6 @@ static const struct route routes[] = {
 	    .path = "/add_pids",
 	    .about = "Add several PIDs to the target list",
 	    .body = "{\"pids\": [1234, 5678]}",
-	    .changes = true,
 	    .handle = v0_add_pids,
 	},
 	{
@@ -39,7 +38,6 @@ static const struct route routes[] = {
 	    .path = "/clear_pid_list",
 	    .about = "Clear the target list",
 	    .body = "{}",
-	    .changes = true,
 	    .handle = v0_clear_pid_list,
 	},
 	{
@@ -47,7 +45,6 @@ static const struct route routes[] = {
 	    .path = "/set_print_all",
 	    .about = "Show the calls of all processes",
 	    .body = "{}",
-	    .changes = true,
 	    .handle = v0_set_print_all,
 	},
 	{
@@ -62,7 +59,6 @@ static const struct route routes[] = {
 	    .path = "/add_ips",
 	    .about = "Add IPs, as numbers, addresses or prefixes, to the IP list",
 	    .body = "{\"add_ips\": [1, \"10.0.0.1\", \"2001:db8::/32\"]}",
-	    .changes = true,
 	    .handle = v0_add_ips,
 	},
 	{
@@ -70,7 +66,6 @@ static const struct route routes[] = {
 	    .path = "/clear_ip_list",
 	    .about = "Clear the IP list",
 	    .body = "{\"clear_ip_list\": true}",
-	    .changes = true,
 	    .handle = v0_clear_ip_list,
 	},
 	{
@@ -78,7 +73,6 @@ static const struct route routes[] = {
 	    .path = "/print_all_ips",
 	    .about = "Get the IP list",
 	    .body = "{\"print_all_ips\": true}",
-	    .changes = true,
 	    .handle = v0_print_all_ips,
 	},
 };

@@ -6,7 +6,6 @@
 #ifndef TL_CONTROL_ROUTES_H
 #define TL_CONTROL_ROUTES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "control/answer.h"
@@ -25,7 +24,6 @@ struct route {
 	const char *path;
 	const char *about; /* what GET /apis says of it */
 	const char *body;  /* an example of its body; empty where it has none */
-	bool changes;	   /* answered in the order in which changes took effect */
 	void (*handle)(const struct route_call *call, struct answer *answer);
 };
 

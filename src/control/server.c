@@ -227,7 +227,6 @@ static void *serve(void *argument)
 		uint64_t passed_ms = (now_ns - last_ns) / CLOCK_NS_PER_MS;
 		last_ns += passed_ms * CLOCK_NS_PER_MS;
 		control->now_ms += passed_ms < SERVER_TURN_MS ? passed_ms : SERVER_TURN_MS;
-		control->turn++;
 		MHD_run(control->daemon);
 		linger_drain(&control->linger, control->now_ms);
 		if (control->now_ms - swept_ms < SERVER_SWEEP_MS)

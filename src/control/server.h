@@ -37,11 +37,6 @@ struct control {
 	struct connections connections;
 	struct linger_list linger;
 	uint64_t now_ms; /* stands still while we are busy: that is not our clients' fault */
-	uint64_t turn;	 /* rounds of the loop */
-
-	/* A change has been made and its answer is not yet on its way: others wait. */
-	const void *answering; /* whose it is; compared, not followed */
-	uint64_t answering_until_turn;
 };
 
 /* A connection, from accept(2) to close(2). */

@@ -196,24 +196,29 @@ use_own_storage()
 		volume_path = "$tmp/volumes"
 		$runtime
 	END
-	export CONTAINERS_CONF=$tmp/containers.conf
-	storage=(--root "$cache/storage" --runroot "$tmp/run" --storage-driver overlay)
+	cat >"$tmp/storage.conf" <<-END
+		[storage]
+		driver = "overlay"
+		graphroot = "$cache/storage"
+		runroot = "$tmp/run"
+	END
+	export CONTAINERS_CONF=$tmp/containers.conf CONTAINERS_STORAGE_CONF=$tmp/storage.conf
 }
 
 pod()
 {
-	timeout 120 podman "${storage[@]}" "$@"
+	timeout 120 podman "$@"
 }
 
 # The stage with the build's packages gets a name, so that what is pruned afterwards is not that.
 build()
 {
-	local options=(--layers --isolation=chroot --network=host --pull=never
+	local options=(--layers --force-rm --isolation=chroot --network=host --pull=never
 		-f packaging/Dockerfile "${apt_mounts[@]}")
 
 	pod image exists "$base" || pod import "$cache/base-$suite.tar" "$base" || return 1
-	timeout 1500 buildah "${storage[@]}" bud "${options[@]}" --target tools -t "$image-tools" . &&
-		timeout 1500 buildah "${storage[@]}" bud "${options[@]}" -t "$image" . &&
+	timeout 1500 buildah bud "${options[@]}" --target tools -t "$image-tools" . &&
+		timeout 1500 buildah bud "${options[@]}" -t "$image" . &&
 		pod image prune -f
 }
 
@@ -349,6 +354,8 @@ clean_up()
 	if ((${#containers[@]})); then
 		pod rm -f -t 0 "${containers[@]}" >/dev/null 2>&1 || true
 	fi
+	# A build that failed leaves its working containers mounted.
+	timeout 120 buildah rm -a >/dev/null 2>&1 || true
 	! mountpoint -q "$cache/storage/overlay" || umount "$cache/storage/overlay" || true
 	rm -rf --one-file-system "$tmp"
 }
