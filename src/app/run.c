@@ -64,13 +64,14 @@ static int open_sinks(struct run *run)
 	struct console_config console = {
 		.render = config->probe.procs ? render_procs : render_hello,
 		.flush_ms = config->probe.procs ? PROCS_FLUSH_MS : 0,
+		.alone = !config->log_path,
 		.gone = on_output_gone,
 		.context = run,
 	};
 	int r;
 
 	if (config->log_path) {
-		r = logfile_open(config->log_path, &run->logfile);
+		r = logfile_open(config->log_path, config->quiet, &run->logfile);
 		if (r < 0) {
 			log_line("cannot write log file %s: %s", config->log_path, strerror(-r));
 			return r;

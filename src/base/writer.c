@@ -50,6 +50,7 @@ struct writer {
 	int wake_fd; /* eventfd: the thread should look up */
 	size_t queue_bytes;
 	uint64_t stall_ns;
+	bool patient;
 	void (*gone)(void *context);
 	void *context;
 	pthread_t thread;
@@ -60,6 +61,7 @@ struct writer {
 	size_t used_bytes;
 	bool stalled; /* nothing is taken: discard at once */
 	bool closed;  /* for good */
+	bool give_up; /* writer_sync has waited long enough: discard what is queued */
 	bool stop;
 	bool tried_last; /* once more at the end, however it was before */
 	uint64_t stop_deadline_ns;
@@ -356,6 +358,10 @@ static void *writer_thread(void *argument)
 
 	pthread_mutex_lock(&writer->lock);
 	while (!writer_should_stop(writer)) {
+		if (writer->give_up) {
+			writer->give_up = false;
+			discard_locked(writer);
+		}
 		if (writer->first && writer->first->next_fd >= 0) {
 			switch_locked(writer);
 		} else if (writer->first) {
@@ -393,6 +399,7 @@ int writer_open(const struct writer_config *config, struct writer **ret_writer)
 	snprintf(writer->name, sizeof(writer->name), "%s", config->name);
 	writer->queue_bytes = config->queue_bytes;
 	writer->stall_ns = config->stall_ms * CLOCK_NS_PER_MS;
+	writer->patient = config->patient;
 	writer->gone = config->gone;
 	writer->context = config->context;
 	pthread_mutex_init(&writer->lock, NULL);
@@ -435,6 +442,18 @@ static bool refuses_locked(const struct writer *writer)
 	return writer->closed || writer->stalled;
 }
 
+/* The lock is held. Whether there is room for so many more bytes; a patient writer waits for it. */
+static bool has_room_locked(struct writer *writer, size_t bytes)
+{
+	while (!refuses_locked(writer) && writer->used_bytes &&
+	       writer->used_bytes + bytes > writer->queue_bytes) {
+		if (!writer->patient)
+			return false;
+		wait_changed(writer, writer->stall_ns);
+	}
+	return !refuses_locked(writer);
+}
+
 static void put_piece(struct writer *writer, const char *lines, size_t bytes, uint64_t events,
 		      int next_fd)
 {
@@ -442,10 +461,7 @@ static void put_piece(struct writer *writer, const char *lines, size_t bytes, ui
 
 	pthread_mutex_lock(&writer->lock);
 	writer->stats.offered += events;
-	while (next_fd < 0 && writer->used_bytes &&
-	       writer->used_bytes + bytes > writer->queue_bytes && !refuses_locked(writer))
-		wait_changed(writer, writer->stall_ns);
-	if (!piece || (next_fd < 0 && refuses_locked(writer))) {
+	if (!piece || (next_fd < 0 && !has_room_locked(writer, bytes))) {
 		writer->stats.lost += events;
 		pthread_mutex_unlock(&writer->lock);
 		free(piece);
@@ -482,13 +498,27 @@ void writer_switch(struct writer *writer, int fd)
 	put_piece(writer, "", 0, 0, fd);
 }
 
+/* The lock is held. Whether all of the first target pieces are done with, or nothing is taken. */
+static bool is_settled(const struct writer *writer, uint64_t target)
+{
+	return writer->finished_total >= target || refuses_locked(writer);
+}
+
 void writer_sync(struct writer *writer)
 {
+	uint64_t deadline = clock_boot_ns() + 2 * writer->stall_ns;
 	uint64_t target;
 
 	pthread_mutex_lock(&writer->lock);
 	target = writer->queued_total;
-	while (writer->finished_total < target && !refuses_locked(writer))
+	while (!is_settled(writer, target) && clock_boot_ns() < deadline)
+		wait_changed(writer, writer->stall_ns);
+	if (!is_settled(writer, target)) {
+		writer->give_up = true;
+		writer_wake(writer);
+	}
+	/* A disk can hold the thread up in a single write: that is not waited for. */
+	while (writer->give_up && clock_boot_ns() < deadline + writer->stall_ns)
 		wait_changed(writer, writer->stall_ns);
 	pthread_mutex_unlock(&writer->lock);
 }

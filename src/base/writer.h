@@ -3,7 +3,8 @@
  * A bounded queue of whole lines and the thread that writes them to a descriptor. It is what
  * stands between the events and an output that may be slow, stopped, full or gone:
  *
- *  - a queue that is full makes writer_put wait, but only while the output still takes something;
+ *  - a queue that is full makes writer_put wait, but only while the output still takes something,
+ *    and only if it is patient: otherwise what does not fit is discarded and counted;
  *  - when it has taken nothing for stall_ms, what is queued is discarded and counted, and so is
  *    what comes after, at once, until the output takes something again;
  *  - an error (a full disk) does the same, is reported once on standard error, and is tried again;
@@ -28,6 +29,7 @@ struct writer_config {
 	bool owns_fd;	    /* the writer closes it */
 	size_t queue_bytes; /* more than this waits or is discarded */
 	unsigned int stall_ms;
+	bool patient; /* wait when the queue is full: nobody else waits for the caller */
 	void (*gone)(void *context); /* the output is closed for good; from the writer's thread */
 	void *context;
 };
@@ -51,7 +53,11 @@ void writer_put(struct writer *writer, const char *lines, size_t bytes, uint64_t
 /* Queues one line that is no event; any length. Copied. */
 void writer_put_notice(struct writer *writer, const char *line, size_t bytes);
 
-/* Waits until all that was queued before is written or discarded: bounded by stall_ms. */
+/*
+ * Returns once nothing that was queued before will still be written, but for the rest of a line
+ * that was begun: it waits for it to be written, for twice stall_ms at most, and then has what is
+ * left discarded and counted.
+ */
 void writer_sync(struct writer *writer);
 
 /* What is queued still goes to the old descriptor, what comes after to fd, which it takes. */

@@ -180,6 +180,7 @@ int console_open(const struct console_config *config, struct sink **ret_sink)
 		.fd = STDOUT_FILENO,
 		.queue_bytes = QUEUE_BYTES,
 		.stall_ms = STALL_MS,
+		.patient = config->alone,
 		.gone = config->gone,
 		.context = config->context,
 	};
@@ -211,12 +212,13 @@ void console_notice(struct sink *sink, const char *line)
 	free(whole);
 }
 
-int logfile_open(const char *path, struct sink **ret_sink)
+int logfile_open(const char *path, bool alone, struct sink **ret_sink)
 {
 	struct writer_config writer = {
 		.name = path,
 		.fd = open_log(path),
 		.owns_fd = true,
+		.patient = alone,
 		.queue_bytes = QUEUE_BYTES,
 		.stall_ms = STALL_MS,
 	};

@@ -15,6 +15,7 @@
 struct console_config {
 	render_fn *render;     /* NULL: events are not shown, only notices */
 	unsigned int flush_ms; /* how long lines are gathered where it is no terminal */
+	bool alone;	       /* the only sink: it may hold up the events while it is slow */
 	/* Nobody reads standard output any more; called once, from another thread. */
 	void (*gone)(void *context);
 	void *context;
@@ -27,7 +28,8 @@ int console_open(const struct console_config *config, struct sink **ret_sink);
  * the thread that drains, or while that one waits. */
 void console_notice(struct sink *sink, const char *line);
 
-/* Appends to path, created with mode 0640. Returns 0 or a negative errno as open(2) gives it. */
-int logfile_open(const char *path, struct sink **ret_sink);
+/* Appends to path, created with mode 0640; alone as above. Returns 0 or a negative errno as open(2)
+ * gives it. */
+int logfile_open(const char *path, bool alone, struct sink **ret_sink);
 
 #endif

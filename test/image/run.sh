@@ -17,7 +17,7 @@ reads=700
 writes=400
 patience_s=20
 passed=0 failed=0 skipped=0
-containers=()
+shims=() # each container's conmon, which is podman's hand in its end
 victim=
 
 pass()
@@ -117,11 +117,11 @@ test_compose()
 	rendered=$("${compose[@]}" config 2>&1) || true
 	for line in 'pid: host' 'privileged: true' 'network_mode: host' 'restart: unless-stopped' \
 		'dockerfile: packaging/Dockerfile' 'image: trapline'; do
-		matches "compose has $line" "$rendered" "^ +$line\$"
+		matches "compose/${line%%:*}" "$rendered" "^ +$line\$"
 	done
-	compose_passes 'compose without TRAPLINE_ARGS' '' '' 'monitor --allow-uid 1000'
-	compose_passes 'compose with TRAPLINE_ARGS=--all' --all 1234 'monitor --allow-uid 1234 --all'
-	compose_passes 'compose with several options' '--all -v  --log=/x' '' \
+	compose_passes compose/no-arguments '' '' 'monitor --allow-uid 1000'
+	compose_passes compose/one-argument --all 1234 'monitor --allow-uid 1234 --all'
+	compose_passes compose/several-arguments '--all -v  --log=/x' '' \
 		'monitor --allow-uid 1000 --all -v --log=/x'
 }
 
@@ -232,8 +232,8 @@ start()
 		"$@" "$image" monitor --listen "127.0.0.1:$port" >/dev/null 2>"$tmp/run.err"; then
 		tail -n 3 "$tmp/run.err" >&2
 	fi
-	read -r container <"$tmp/$port.id" || return 1
-	containers+=("$container")
+	container=$(cat "$tmp/$port.id" 2>/dev/null) || return 1
+	shims+=("$(pod inspect -f '{{.State.ConmonPid}}' "$container")")
 	wait_for api target_pids
 }
 
@@ -248,9 +248,15 @@ read_output()
 	pod logs "$container" >"$tmp/out" 2>"$tmp/err"
 }
 
+# Its letter; nothing where there is no such process.
+process_state()
+{
+	sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null || true
+}
+
 is_stopped()
 {
-	[[ $(sed 's/.*) //; s/ .*//' "/proc/$victim/stat" 2>/dev/null) == T ]]
+	[[ $(process_state "$victim") == T ]]
 }
 
 # A process of this shell, outside of all containers, that makes a known number of calls.
@@ -283,30 +289,30 @@ test_calls()
 	local name=$1 pid
 
 	if ! make_calls; then
-		fail "$name" 'the process outside did not make its calls'
+		fail "$name/calls" 'the process outside did not make its calls'
 		return
 	fi
 	pid=$victim
 	wait_for has_lines $((reads + writes)) || true
 	end_victim
 	test_end "$name"
-	equal "$name: reads of a process outside" \
+	equal "$name/reads-outside" \
 		"$(grep -c "^$pid - hello sys_read was called\$" "$tmp/out")" "$reads"
-	equal "$name: writes of a process outside" \
+	equal "$name/writes-outside" \
 		"$(grep -c "^$pid - hello sys_write was called\$" "$tmp/out")" "$writes"
-	equal "$name: no other calls" "$(grep -c ' was called$' "$tmp/out")" $((reads + writes))
+	equal "$name/no-other-calls" "$(grep -c ' was called$' "$tmp/out")" $((reads + writes))
 }
 
 test_end()
 {
 	if ! pod stop -t 10 "$container" >/dev/null 2>"$tmp/stop.err"; then
-		fail "$1: podman stop" "$(tail -n 3 "$tmp/stop.err")"
+		fail "$1/stop" "$(tail -n 3 "$tmp/stop.err")"
 		return
 	fi
-	equal "$1: status after podman stop" \
+	equal "$1/stop-status" \
 		"$(pod inspect -f '{{.State.ExitCode}}' "$container")" 0
 	read_output
-	equal "$1: last line" "$(tail -n 1 "$tmp/out")" 'Exiting...'
+	equal "$1/last-line" "$(tail -n 1 "$tmp/out")" 'Exiting...'
 }
 
 # The PID in the host's namespace of the first process of the container.
@@ -334,26 +340,35 @@ test_container()
 
 	if ! start "$@" 2>"$tmp/start.err"; then
 		[[ -z ${container:-} ]] || read_output
-		fail "$name: start" "$(cat "$tmp/start.err" "$tmp/err" 2>/dev/null | tail -n 5)"
+		fail "$name/start" "$(cat "$tmp/start.err" "$tmp/err" 2>/dev/null | tail -n 5)"
 		return
 	fi
 	read_output
-	equal "$name: start lines" "$(head -n 6 "$tmp/out")" "$(start_lines "$(host_pid)")"
+	equal "$name/start-lines" "$(head -n 6 "$tmp/out")" "$(start_lines "$(host_pid)")"
 	if [[ " $* " == *' --pid=host '* ]]; then
-		equal "$name: no warning" "$(grep -c warning "$tmp/err")" 0
+		equal "$name/no-warning" "$(grep -c warning "$tmp/err")" 0
 	else
-		matches "$name: warning" "$(cat "$tmp/err")" "warning: .*PID $(host_pid) .*API"
+		matches "$name/warning" "$(cat "$tmp/err")" "warning: .*PID $(host_pid) .*API"
 	fi
 	test_calls "$name"
 }
 
+has_ended()
+{
+	[[ ! $(process_state "$1") =~ [^Z] ]]
+}
+
 clean_up()
 {
+	local shim
+
 	trap - EXIT INT TERM
 	end_victim
-	if ((${#containers[@]})); then
-		pod rm -f -t 0 "${containers[@]}" >/dev/null 2>&1 || true
-	fi
+	# Of this run alone: no other knows of the state in $tmp.
+	pod rm -f -t 0 -a >/dev/null 2>&1 || true
+	for shim in "${shims[@]}"; do
+		wait_for has_ended "$shim" || true
+	done
 	# A build that failed leaves its working containers mounted.
 	timeout 120 buildah rm -a >/dev/null 2>&1 || true
 	! mountpoint -q "$cache/storage/overlay" || umount "$cache/storage/overlay" || true
@@ -384,6 +399,6 @@ make_base || { fail base "$(tail -n 5 "$tmp/debootstrap.log")"; end; }
 pass base
 build >"$tmp/build.log" 2>&1 || { fail build "$(tail -n 15 "$tmp/build.log")"; end; }
 pass build
-test_container 'pid: host' --pid=host
-test_container 'own PIDs'
+test_container host-pids --pid=host
+test_container own-pids
 end

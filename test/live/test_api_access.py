@@ -3,14 +3,16 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import struct
 import threading
+import time
 
 import lib
 from api_client import (
-    NOBODY, PID_MAX, as_nobody, ask, connect, exchange, expect_error, need_root, read_answer,
-    receive, request_bytes, seed, unchanged)
+    NOBODY, PID_MAX, as_nobody, ask, connect, exchange, expect_error, need_root, quick,
+    read_answer, receive, request_bytes, seed, unchanged)
 
 
 def test_host_header(env):
@@ -89,11 +91,27 @@ def send_and_leave(address, how, data):
         connection.sendall(data)
         if how == 'reset':
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-        if how == 'half':
-            connection.shutdown(socket.SHUT_WR)
-            while receive(connection):
-                pass
     connection.close()
+
+
+def send_and_shut(address, count, data):
+    """The answers to so many requests from connections that are shut down after sending."""
+    connections = [connect(address) for _ in range(count)]
+    for connection in connections:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+    return [(read_answer(connection) or [None])[0] for connection in connections]
+
+
+@contextlib.contextmanager
+def stopped(process):
+    """Whoever calls meanwhile is not seen before the end."""
+    process.send_signal(signal.SIGSTOP)
+    lib.wait_for(lambda: lib.process_state(process.pid) == 'T', 'the monitor to stop')
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def test_closing_at_once_wins_nothing(env):
@@ -104,27 +122,21 @@ def test_closing_at_once_wins_nothing(env):
     data = request_bytes('POST', '/add_pid', b'{"pid": 4194304}')
 
     def burst(how):
-        for _ in range(300):
+        for _ in range(200):
             send_and_leave(monitor.port, how, data)
 
-    # Kept busy meanwhile, so that clients are gone before they are looked at.
-    done = threading.Event()
-
-    def busy():
-        while not done.is_set():
-            ask(monitor.port, 'GET', '/apis')
-
     with unchanged(monitor):
-        threads = [threading.Thread(target=busy) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        try:
-            for how in ('close', 'reset', 'half'):
+        for how in ('close', 'reset'):
+            as_nobody(lambda h=how: burst(h))
+            with stopped(monitor.process):
                 as_nobody(lambda h=how: burst(h))
-        finally:
-            done.set()
-            for thread in threads:
-                thread.join(30)
+            quick(monitor.port)
+        resume = threading.Timer(0.5, monitor.process.send_signal, [signal.SIGCONT])
+        with stopped(monitor.process):
+            resume.start()
+            statuses = as_nobody(lambda: send_and_shut(monitor.port, 20, data))
+        resume.join()
+        assert set(statuses) == {403}, statuses
 
 
 def test_half_closed_is_told_why(env):
@@ -139,6 +151,9 @@ def test_half_closed_is_told_why(env):
             statuses.add(status)
             if status == 403:
                 assert 'open' in json.loads(body)['error'], body
+            begin = time.monotonic()
+            assert receive(connection) == b''
+            assert time.monotonic() - begin < 2 * lib.PATIENCE, 'the end is not noticed'
     assert statuses <= {200, 403}, statuses
 
 
@@ -235,8 +250,8 @@ def test_on_a_unix_socket(env):
     if os.geteuid() == 0:
         answer = as_nobody(lambda: ask(path, 'POST', '/clear_pid_list'))
         assert answer[0] == 403 and f'--allow-uid {NOBODY}' in answer[1]['error'], answer
-        as_nobody(lambda: [send_and_leave(path, how, request_bytes('POST', '/clear_pid_list'))
-                           for how in ('close', 'half') for _ in range(50)])
+        as_nobody(lambda: [send_and_leave(path, 'close', request_bytes('POST', '/clear_pid_list'))
+                           for _ in range(50)])
     assert ask(path, 'GET', '/target_pids')[1]['pids'] == [PID_MAX]
     # It is in use, and stays so.
     expect_no_start(env, 'already in use', *listen)

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import lib
@@ -219,3 +220,41 @@ def test_closed_descriptors(env):
     process.send_signal(signal.SIGTERM)
     equal(process.wait(10 * lib.PATIENCE), 0)
     process.stderr.close()
+
+
+def test_slow_output(env):
+    """Output that is taken slowly does not hold up an answer for long, nor the log at all; what
+    is left unwritten at the answer does not follow it."""
+    read_end, write_end = stalled_pipe()
+    victim = env.victim('calls', 400000, 0)
+    monitor = env.monitor('-p', victim.pid, '--ring', '64M', '--log=' + env.path('log'),
+                          stdout=write_end)
+    os.close(write_end)
+    read_start_lines(read_end)
+    text, stop = [], threading.Event()
+
+    def take_slowly():
+        while not stop.wait(0.02):  # its slowness is what is tested
+            text.append(os.read(read_end, 4096))
+
+    slow = threading.Thread(target=take_slowly)
+    slow.start()
+    victim.round()
+    started = time.monotonic()
+    monitor.ok('POST', '/clear_pid_list')
+    took = time.monotonic() - started
+    stop.set()
+    slow.join()
+    while lib.readable(read_end, 0.3):
+        text.append(os.read(read_end, 65536))
+    before = len(text)
+    monitor.process.send_signal(signal.SIGTERM)
+    rest = read_whole(read_end)
+    os.close(read_end)
+    equal(monitor.stop(), 0)
+    assert took < 3 * lib.PATIENCE, 'the answer took %.2f s' % took
+    equal((before > 0, 'hello' in rest), (True, False), rest[:100])
+    ledger = monitor.ledger()
+    equal((ledger['balanced'], ledger['seen'], ledger['log']['written']), (True, 400000, 400000),
+          ledger['line'])
+    assert ledger['console']['lost'] > 100000, ledger['line']
