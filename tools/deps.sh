@@ -12,8 +12,6 @@ set -euo pipefail
 # that needs the row.
 #
 # Ubuntu 24.04 has no package bpftool: it lies in /usr/lib/linux-tools/*/ there.
-# dropbear-bin is an SSH server that installs no service, unlike openssh-server, which would
-# open port 22 on the machine of whoever runs the tests.
 # podman takes crun or runc; crun refuses a machine with cgroup trees of both versions.
 table='
 build	gcc					cmd:gcc
@@ -33,16 +31,11 @@ test	libcmocka-dev				pc:cmocka
 test	python3					cmd:python3
 test	jq					cmd:jq
 test	curl					cmd:curl
-test	procps					cmd:ps
-test	iproute2				cmd:ip
 test	tmux					cmd:tmux
-test	dropbear-bin				cmd:dropbear
 test	qemu-system-x86				cmd:qemu-system-x86_64	amd64
 test	qemu-system-arm				cmd:qemu-system-aarch64	arm64
 test	busybox-static				cmd:busybox
 test	cpio					cmd:cpio
-test	kmod					cmd:modprobe
-test	xz-utils				cmd:xz
 test	zstd					cmd:zstd
 test	lz4					cmd:lz4
 test	clang-format				cmd:clang-format
@@ -55,6 +48,7 @@ image	buildah					cmd:buildah
 image	podman					cmd:podman
 image	runc					cmd:runc
 image	debootstrap				cmd:debootstrap
+image	debian-archive-keyring			cmd:debootstrap
 image	docker-compose				cmd:docker-compose
 image	curl					cmd:curl
 image	jq					cmd:jq

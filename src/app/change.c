@@ -11,20 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/internal.h"
+#include "app/change.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
 
 /* Up to so many PIDs are looked up one by one; more, by a walk over all processes. */
 #define FEW_PIDS 8
 
-static void announce(struct run *run, const char *line)
+void change_announce(struct run *run, const char *line)
 {
 	if (line)
 		console_notice(run->console, line);
 }
 
-static void fill_state(struct run *run, struct control_state *ret_state)
+void change_fill_state(struct run *run, struct control_state *ret_state)
 {
 	*ret_state = (struct control_state){
 		.total_pids = probe_target_count(run->probe),
@@ -43,7 +43,7 @@ static void note_aim(struct run *run)
 }
 
 /* Life first: from then on no target's end goes by unseen. */
-static int attach(struct run *run)
+int change_attach(struct run *run)
 {
 	int r;
 
@@ -64,7 +64,7 @@ static int attach(struct run *run)
 	return 0;
 }
 
-static void detach_if_idle(struct run *run)
+void change_detach_if_idle(struct run *run)
 {
 	if (!aim_is_empty(&run->aim) || !atomic_load(&run->attached))
 		return;
@@ -75,15 +75,15 @@ static void detach_if_idle(struct run *run)
 }
 
 /* The aim in run->aim only adds to the one in force. */
-static void widen(struct run *run, const char *line)
+void change_widen(struct run *run, const char *line)
 {
-	announce(run, line);
+	change_announce(run, line);
 	probe_publish(run->probe, &run->aim);
 	note_aim(run);
 }
 
 /* The aim in run->aim takes something away. */
-static int narrow(struct run *run, const char *line)
+int change_narrow(struct run *run, const char *line)
 {
 	int r;
 
@@ -93,10 +93,10 @@ static int narrow(struct run *run, const char *line)
 	if (probe_remove_stale_targets(run->probe, run->aim.pids_epoch) < 0 && r >= 0)
 		r = -EIO;
 	consumer_barrier(run);
-	announce(run, line);
+	change_announce(run, line);
 	for (size_t i = 0; i < run->pipeline.sink_count; i++)
 		run->pipeline.sinks[i]->ops->sync(run->pipeline.sinks[i]);
-	detach_if_idle(run);
+	change_detach_if_idle(run);
 	return r;
 }
 
@@ -189,7 +189,7 @@ static int add_pids_locked(struct run *run, const uint32_t *pids, size_t count, 
 	_cleanup_free_ bool *added = calloc(count, sizeof(*added));
 	struct addition addition = { pids, count, starts, added };
 	bool all_running = true, was_all = run->aim.print_all;
-	int r = starts && added ? attach(run) : -ENOMEM;
+	int r = starts && added ? change_attach(run) : -ENOMEM;
 
 	if (r >= 0)
 		r = find_starts(run, pids, count, starts);
@@ -198,7 +198,7 @@ static int add_pids_locked(struct run *run, const uint32_t *pids, size_t count, 
 	if (r >= 0)
 		r = drop_ended(run, &addition);
 	if (r < 0) {
-		detach_if_idle(run);
+		change_detach_if_idle(run);
 		return r;
 	}
 	for (size_t i = 0; i < count && run->host_pids; i++)
@@ -207,10 +207,10 @@ static int add_pids_locked(struct run *run, const uint32_t *pids, size_t count, 
 	run->aim.has_pids = true;
 	run->aim.print_all = false;
 	if (was_all)
-		r = narrow(run, line);
+		r = change_narrow(run, line);
 	else
-		widen(run, line);
-	fill_state(run, ret_state);
+		change_widen(run, line);
+	change_fill_state(run, ret_state);
 	ret_state->all_running = all_running;
 	return r;
 }
@@ -234,8 +234,8 @@ static int change_clear_pids(void *context, const char *line, struct control_sta
 	run->aim.generation++;
 	run->aim.pids_epoch++;
 	run->aim.has_pids = run->aim.print_all = false;
-	int r = narrow(run, line);
-	fill_state(run, ret_state);
+	int r = change_narrow(run, line);
+	change_fill_state(run, ret_state);
 	pthread_mutex_unlock(&run->change_lock);
 	return r;
 }
@@ -245,12 +245,12 @@ static int change_set_print_all(void *context, const char *line, struct control_
 	struct run *run = context;
 
 	pthread_mutex_lock(&run->change_lock);
-	int r = attach(run);
+	int r = change_attach(run);
 	if (r >= 0) {
 		run->aim.generation++;
 		run->aim.print_all = true;
-		widen(run, line);
-		fill_state(run, ret_state);
+		change_widen(run, line);
+		change_fill_state(run, ret_state);
 	}
 	pthread_mutex_unlock(&run->change_lock);
 	return r;
@@ -264,121 +264,6 @@ static int change_get_pids(void *context, uint32_t **ret_pids, size_t *ret_count
 	pthread_mutex_lock(&run->change_lock);
 	int r = probe_list_targets(run->probe, ret_pids, ret_count);
 	*ret_print_all = run->aim.print_all;
-	pthread_mutex_unlock(&run->change_lock);
-	return r;
-}
-
-static void remove_ips_from(struct run *run, size_t first)
-{
-	for (size_t i = first; i < run->aim.ip_count; i++)
-		probe_remove_ip(run->probe, &run->aim.ips[i]);
-	aim_cut_ips(&run->aim, first);
-}
-
-/*
- * Puts the entries from first on into the kernel's table. One that lies within an entry in force
- * hides it there, as the longer prefix: it counts from now on, not from the next generation.
- */
-static int insert_ips(struct run *run, size_t first, const bool *covered)
-{
-	for (size_t i = first; i < run->aim.ip_count; i++) {
-		struct tl_ip_entry entry = {
-			.generation = run->aim.generation + !covered[i - first],
-			.epoch = run->aim.ips_epoch,
-		};
-		int r = probe_set_ip(run->probe, &run->aim.ips[i], &entry);
-
-		if (r < 0)
-			return r == -ENOSPC || r == -E2BIG ? -ENOSPC : r;
-	}
-	return 0;
-}
-
-static int add_ips_locked(struct run *run, const struct aim_ip *ips, size_t count)
-{
-	_cleanup_free_ bool *inside = calloc(count, sizeof(*inside));
-	_cleanup_free_ bool *covered = calloc(count, sizeof(*covered));
-	size_t before = run->aim.ip_count, fresh = 0;
-	int r;
-
-	if (!inside || !covered)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		inside[i] = aim_covers_ip(&run->aim, &ips[i]);
-	r = aim_add_ips(&run->aim, ips, count);
-	/* Those that were new stand at the end of the list, in the order of the request. */
-	for (size_t i = 0; r >= 0 && i < count && before + fresh < run->aim.ip_count; i++)
-		if (aim_ip_compare(&run->aim.ips[before + fresh], &ips[i]) == 0)
-			covered[fresh++] = inside[i];
-	if (r >= 0 && run->aim.ip_count > TL_MAX_IPS)
-		r = -ENOSPC;
-	if (r >= 0)
-		r = attach(run);
-	if (r >= 0)
-		r = insert_ips(run, before, covered);
-	if (r < 0) {
-		remove_ips_from(run, before);
-		detach_if_idle(run);
-	}
-	return r;
-}
-
-static int change_add_ips(void *context, const struct aim_ip *ips, size_t count, const char *line,
-			  struct control_state *ret_state)
-{
-	struct run *run = context;
-
-	pthread_mutex_lock(&run->change_lock);
-	int r = add_ips_locked(run, ips, count);
-	if (r >= 0) {
-		run->aim.generation++;
-		widen(run, line);
-		fill_state(run, ret_state);
-	}
-	pthread_mutex_unlock(&run->change_lock);
-	return r;
-}
-
-static int change_clear_ips(void *context, const char *line, struct control_state *ret_state)
-{
-	struct run *run = context;
-
-	pthread_mutex_lock(&run->change_lock);
-	struct aim_ip *ips = TAKE_PTR(run->aim.ips);
-	size_t count = run->aim.ip_count;
-	aim_release(&run->aim);
-	run->aim.generation++;
-	run->aim.ips_epoch++;
-	int r = narrow(run, line);
-	for (size_t i = 0; i < count; i++)
-		probe_remove_ip(run->probe, &ips[i]);
-	free(ips);
-	fill_state(run, ret_state);
-	pthread_mutex_unlock(&run->change_lock);
-	return r;
-}
-
-static int change_get_ips(void *context, const char *line, struct aim_ip **ret_ips,
-			  size_t *ret_count)
-{
-	struct run *run = context;
-	struct aim_ip *copy = NULL;
-	int r = 0;
-
-	pthread_mutex_lock(&run->change_lock);
-	size_t count = run->aim.ip_count;
-	if (count) {
-		copy = malloc(count * sizeof(*copy));
-		if (copy)
-			memcpy(copy, run->aim.ips, count * sizeof(*copy));
-		else
-			r = -ENOMEM;
-	}
-	if (r >= 0) {
-		announce(run, line);
-		*ret_ips = copy;
-		*ret_count = count;
-	}
 	pthread_mutex_unlock(&run->change_lock);
 	return r;
 }
@@ -414,12 +299,12 @@ void change_end(struct run *run)
 	probe_publish(run->probe, &run->aim);
 	note_aim(run);
 	probe_wait_grace(run->probe);
-	detach_if_idle(run);
+	change_detach_if_idle(run);
 	pthread_mutex_unlock(&run->change_lock);
 }
 
 void change_targets_gone(struct run *run)
 {
 	run->aim.has_pids = false;
-	narrow(run, NULL);
+	change_narrow(run, NULL);
 }

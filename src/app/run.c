@@ -71,7 +71,7 @@ static int open_sinks(struct run *run)
 	int r;
 
 	if (config->log_path) {
-		r = logfile_open(config->log_path, config->quiet, &run->logfile);
+		r = logfile_open(config->log_path, &run->logfile);
 		if (r < 0) {
 			log_line("cannot write log file %s: %s", config->log_path, strerror(-r));
 			return r;

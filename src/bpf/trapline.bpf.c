@@ -163,7 +163,9 @@ int process_execed(struct raw_tp_args *ctx)
 	__u64 now = bpf_ktime_get_boot_ns();
 	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
 	struct tl_process fresh = { .exec_ns = now };
+	const char *filename = BPF_CORE_READ(binprm, filename);
 	struct tl_process *process;
+	char beyond = 0;
 	long length;
 
 	fresh.start_boottime_ns = BPF_CORE_READ(task, start_boottime);
@@ -180,12 +182,13 @@ int process_execed(struct raw_tp_args *ctx)
 	emit_head(&scratch->record.head, TL_RECORD_EXEC, 0, now);
 	scratch->record.ppid = fresh.ppid;
 	bpf_get_current_comm(scratch->record.comm, sizeof(scratch->record.comm));
-	length = bpf_probe_read_kernel_str(scratch->filename, TL_FILENAME_BYTES,
-					   BPF_CORE_READ(binprm, filename));
+	length = bpf_probe_read_kernel_str(scratch->filename, TL_FILENAME_BYTES, filename);
 	if (length <= 0) {
 		scratch->record.head.flags |= TL_RECORD_UNREADABLE;
 		length = 1;
-	} else if (length == TL_FILENAME_BYTES) {
+	} else if (length == TL_FILENAME_BYTES &&
+		   !bpf_probe_read_kernel(&beyond, 1, filename + TL_FILENAME_BYTES - 1) && beyond) {
+		/* execveat puts /dev/fd/N/ before a name of the longest kind */
 		scratch->record.head.flags |= TL_RECORD_CUT;
 	}
 	scratch->record.filename_bytes = length - 1;
@@ -203,7 +206,7 @@ static __always_inline void emit_exit(void *ctx, struct task_struct *task, __u32
 	struct tl_process *process = process_kept(tgid, start);
 	struct tl_exit_record record = { 0 };
 	struct tl_tally *here;
-	__u64 now = bpf_ktime_get_boot_ns();
+	__u64 now = bpf_ktime_get_boot_ns(), since;
 
 	if (process) {
 		record.exec_ns = process->exec_ns;
@@ -212,8 +215,9 @@ static __always_inline void emit_exit(void *ctx, struct task_struct *task, __u32
 	} else {
 		record.ppid = BPF_CORE_READ(leader, real_parent, tgid);
 	}
-	/* A process that exec'ed before we watched has lived at least since we do. */
-	if (min_duration_ns && now - (record.exec_ns ?: procs_since_ns) < min_duration_ns)
+	/* A process that exec'ed before we watched has lived at least since we do: 0 until then. */
+	since = record.exec_ns ?: procs_since_ns;
+	if (min_duration_ns && (!since || now - since < min_duration_ns))
 		return;
 	if (min_duration_ns && BPF_CORE_READ(leader, flags) & PF_FORKNOEXEC)
 		return;

@@ -212,13 +212,13 @@ void console_notice(struct sink *sink, const char *line)
 	free(whole);
 }
 
-int logfile_open(const char *path, bool alone, struct sink **ret_sink)
+int logfile_open(const char *path, struct sink **ret_sink)
 {
 	struct writer_config writer = {
 		.name = path,
 		.fd = open_log(path),
 		.owns_fd = true,
-		.patient = alone,
+		.patient = true,
 		.queue_bytes = QUEUE_BYTES,
 		.stall_ms = STALL_MS,
 	};

@@ -34,7 +34,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static char self[] = "/proc/self/exe";
+/* Not through the first thread, which may have ended. */
+static char self[] = "/proc/thread-self/exe";
 
 static long number(const char *text)
 {
@@ -51,6 +52,7 @@ static long number(const char *text)
 static void refuse(const char *what)
 {
 	fprintf(stderr, "family: %s: %s\n", what, strerror(errno));
+	printf("refused\n");
 	exit(98);
 }
 

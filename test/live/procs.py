@@ -101,7 +101,7 @@ def wait_end(process, timeout=60):
     (status,) = lib.wait_for(ended, 'process %d to end' % process.pid, timeout)
     process.returncode = os.waitstatus_to_exitcode(status)
     output = process.stdout.read().split() if process.stdout else []
-    if process.returncode == 98:
+    if output == [b'refused']:
         raise lib.Skip('the kernel refused what the process asked for')
     return Ended(process.pid, status, output)
 

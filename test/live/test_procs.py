@@ -164,7 +164,7 @@ def test_exec_by_another_thread(env):
         equal(process.status >> 8, 9)
         first, second, over = rows(monitor, pid=process.pid, ppid=ME)
         equal([(row.event, row.rest) for row in (first, second)],
-              [('EXEC', FAMILY.encode()), ('EXEC', b'/proc/self/exe')])
+              [('EXEC', FAMILY.encode()), ('EXEC', b'/proc/thread-self/exe')])
         equal((over.event, over.code, over.ms is None), ('EXIT', '9', False))
         equal(rows(monitor, ppid=process.pid), [], 'rows of threads')
 
@@ -259,9 +259,16 @@ def place(directory, *names):
     return path
 
 
+def place_at(directory, path):
+    """The same at a path below an open directory: together they may be longer than a path can."""
+    for match in re.finditer(b'/', path):
+        os.mkdir(path[:match.start()], dir_fd=directory)
+    os.link(os.fsencode(FAMILY), path, dst_dir_fd=directory)
+
+
 def padded(directory, length, byte):
     """A path of so many bytes below the directory, through directories named with that byte."""
-    names, left = [], length - len(os.fsencode(directory)) - 1
+    names, left = [], length - len(os.fsencode(directory)) - bool(directory)
     while left > 255:
         take = 200 if left < 300 else 250
         names.append(byte * take)
@@ -282,7 +289,9 @@ def test_long_names(env):
     equal([len(path) for path in paths], [127, 128, 129, 1000, 4094, 4095])
     monitor = start(env)
     found = shown_names(env, monitor, paths)
-    equal([row.rest for row in found], paths, 'the names')
+    for row, path in zip(found, paths):
+        equal((len(row.rest), row.rest[-20:]), (len(path), path[-20:]), 'length and end')
+        equal(row.rest, path)
     deep = os.path.dirname(paths[-1])
     monitor = start(env)
     relative = b'./' + os.path.basename(paths[-1])
@@ -297,7 +306,7 @@ def test_unprintable_names(env):
     first, second = shown_names(env, monitor, [odd, worst])
     directory = env.directory.encode() + b'/'
     equal(first.rest, directory + rb'a\nb\x1b[31m\xff\xe2\x80\xaec\\d e' + b'\xc3\xa9')
-    equal(first.comm, rb'a\nb\x1b[31m\xff\xe2\x80\xaec\\')
+    equal(first.comm, rb'a\nb\x1b[31m\xff\xe2\x80\xaec\\d', 'the first 15 bytes')
     equal(second.rest, worst.replace(b'\x01', rb'\x01'))
 
 
@@ -317,18 +326,24 @@ def test_script(env):
 
 def test_exec_of_a_descriptor(env):
     """As the kernel names it: by its number, and the path from there."""
+    program, directory = os.open(FAMILY, os.O_RDONLY), os.open(env.directory, os.O_RDONLY)
+    prefix = b'/dev/fd/%d' % directory
+    # With the prefix as long as a path can be, one byte longer, and as long as the name can be.
+    lengths = [4095 - len(prefix) - 1, 4096 - len(prefix) - 1, 4095]
+    names = [b'/'.join(padded('', length, b'%d' % i)) for i, length in enumerate(lengths)]
+    for name in names:
+        place_at(directory, name)
     monitor = start(env)
-    fd = os.open(FAMILY, os.O_RDONLY)
-    directory = os.open(env.directory, os.O_RDONLY)
-    names = padded('', 4090, b'd')
-    place(env.directory, b'program')
-    with_file = family(env, 'at', fd, '', 'exit', 5, pass_fds=[fd])
-    with_name = family(env, 'at', directory, 'program', 'exit', 5, pass_fds=[directory])
-    os.close(fd), os.close(directory)
+    ended = [family(env, 'at', program, '', 'exit', 5, pass_fds=[program])]
+    ended += [family(env, 'at', directory, name, 'exit', 5, pass_fds=[directory])
+              for name in names]
+    os.close(program), os.close(directory)
     finish(monitor)
-    equal((with_file.status >> 8, with_name.status >> 8), (5, 5))
-    equal(rows(monitor, 'EXEC', with_file.pid, ME)[1].rest, b'/dev/fd/%d' % fd)
-    equal(rows(monitor, 'EXEC', with_name.pid, ME)[1].rest, b'/dev/fd/%d/program' % directory)
+    equal({process.status >> 8 for process in ended}, {5})
+    whole = [b'/dev/fd/%d' % program] + [prefix + b'/' + name for name in names]
+    for process, name in zip(ended, whole):
+        shown = rows(monitor, 'EXEC', process.pid, ME)[1].rest
+        equal(shown, name if len(name) <= 4095 else name[:4095] + b'...')
 
 
 # --- -d --------------------------------------------------------------------------------------

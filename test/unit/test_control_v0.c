@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* The v0 API without a socket: what each body is taken for, and what each endpoint answers. */
+/* The v0 API without a socket: what each endpoint asks of the run, and what it answers. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "control/routes.h"
-#include "control/v0_body.h"
 
 /* A run that remembers what it was asked, and refuses where it is told to. */
 struct fake_run {
@@ -167,95 +166,6 @@ static void expect_get(const char *path, unsigned int status, const char *text)
 	expect_bytes("GET", path, NULL, 0, status, text);
 }
 
-/* What no endpoint that needs a body may take for one. */
-static const char *const not_an_object[] = {
-	"",
-	" ",
-	"{",
-	"null",
-	"1234",
-	"\"1234\"",
-	"[1234]",
-	"true",
-	"{}",
-	"{}{}",
-	"{\"x\": 1}",
-	"pid=1234",
-	"{pid: 1234}",
-	"{'pid': 1234}",
-	"\xef\xbb\xbf{\"pid\": 1234}",
-	"{\"pid\": 1234,}",
-	"{\"pid\": 01234}",
-	"{\"pid\": +1}",
-	"{\"pid\": 0x10}",
-	"{\"pid\": 1234} x",
-	"{\"pid\": 1234}}",
-	"{\"pid\": 1234} {\"pid\": 1}",
-	"{\"pid\": NaN}",
-	"{\"pid\": 1234 /* no comments */}",
-};
-
-static void test_pid_forms(void **state)
-{
-	static const char *const refused[] = {
-		"{\"pid\": null}",
-		"{\"pid\": \"1234\"}",
-		"{\"pid\": 1234.0}",
-		"{\"pid\": 1.5}",
-		"{\"pid\": 1e3}",
-		"{\"pid\": true}",
-		"{\"pid\": false}",
-		"{\"pid\": [1234]}",
-		"{\"pid\": {}}",
-		"{\"pids\": [1234]}",
-		"{\"PID\": 1234}",
-		"{\"pid\": \"\"}",
-		"{\"pid\": 9223372036854775808}",
-		"{\"pid\": -9223372036854775809}",
-		"{\"pid\": 100000000000000000000000000000000000000000}",
-	};
-	static const char error[] = "{\"error\":\"Invalid JSON format. Expected: "
-				    "{\\\"pid\\\": 1234}\"}";
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-		expect("/add_pid", refused[i], 400, error);
-	for (size_t i = 0; i < ARRAY_SIZE(not_an_object); i++)
-		expect("/add_pid", not_an_object[i], 400, error);
-	expect_bytes("POST", "/add_pid", "{\"pid\": 1}\0", 11, 400, error);
-	expect_bytes("POST", "/add_pid", "{\"pid\": 1}\0{", 12, 400, error);
-	assert_int_equal(fake.calls, 0);
-}
-
-static void test_pid_range(void **state)
-{
-	static const struct {
-		const char *body;
-		const char *named;
-	} refused[] = {
-		{ "{\"pid\": 0}", "pid is 0" },
-		{ "{\"pid\": -1}", "pid is -1" },
-		{ "{\"pid\": 4194305}", "pid is 4194305" },
-		{ "{\"pid\": 4294967297}", "pid is 4294967297" },
-		{ "{\"pid\": 9223372036854775807}", "pid is 9223372036854775807" },
-		{ "{\"pid\": -9223372036854775808}", "pid is -9223372036854775808" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
-		_cleanup_free_ char *error = NULL;
-		uint32_t pid = 77;
-
-		assert_int_equal(
-		    v0_body_pid(refused[i].body, strlen(refused[i].body), &pid, &error), -EINVAL);
-		assert_int_equal(pid, 77);
-		assert_ptr_equal(strstr(error, refused[i].named), error);
-		assert_non_null(strstr(error, "1..4194304"));
-		expect("/add_pid", refused[i].body, 400, NULL);
-	}
-	assert_int_equal(fake.calls, 0);
-}
-
 static void test_add_pid(void **state)
 {
 	(void)state;
@@ -271,27 +181,6 @@ static void test_add_pid(void **state)
 	       "{\"message\":\"PID added successfully and print_all set to false\","
 	       "\"added_pid\":4194304,\"total_pids\":1,\"print_all\":false,\"running\":false}");
 	assert_int_equal(fake.pids[0], 4194304);
-}
-
-static void test_pids_forms(void **state)
-{
-	static const char *const refused[] = {
-		"{\"pids\": []}",	"{\"pids\": null}",	 "{\"pids\": 1234}",
-		"{\"pids\": {}}",	"{\"pids\": \"1,2\"}",	 "{\"pid\": 1234}",
-		"{\"pids\": [0]}",	"{\"pids\": [1, -1]}",	 "{\"pids\": [1, \"2\"]}",
-		"{\"pids\": [1, 2.0]}", "{\"pids\": [1, null]}", "{\"pids\": [1, true]}",
-		"{\"pids\": [[1]]}",	"{\"pids\": [4194305]}", "{\"pids\": [4294967297]}",
-		"{\"pids\": [1, 2,]}",	"{\"pids\": [1 2]}",	 "{\"pids\": [1, 2]} 3",
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-		expect("/add_pids", refused[i], 400, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(not_an_object); i++)
-		expect("/add_pids", not_an_object[i], 400, NULL);
-	expect("/add_pids", "{\"pids\": [5, 6, 0]}", 400,
-	       "{\"error\":\"pids[2] is 0: a PID is an integer in 1..4194304\"}");
-	assert_int_equal(fake.calls, 0);
 }
 
 static void test_add_pids(void **state)
@@ -326,49 +215,17 @@ static void test_many_pids(void **state)
 	assert_string_equal(fake.line + strlen(fake.line) - 5, "1 1]}");
 }
 
-static void test_any_body(void **state)
+static void test_clear_and_print_all(void **state)
 {
-	static const char *const paths[] = { "/clear_pid_list", "/set_print_all" };
-	static const char *const taken[] = {
-		NULL,
-		"",
-		" \t\r\n",
-		"{}",
-		"[]",
-		"null",
-		"true",
-		"0",
-		"-1.5e3",
-		"\"x\"",
-		" {} ",
-		"{\"a\": [1, {\"b\": null}]}",
-		"99999999999999999999999999",
-		"\"\\u0000\"",
-	};
-	static const char *const refused[] = {
-		"x", "{", "{}{}", "{} x", "nul", "'x'", "[1,]", "\"\xff\"", "\v", "{\"a\"}", "01",
-	};
-
 	(void)state;
-	for (size_t p = 0; p < ARRAY_SIZE(paths); p++) {
-		for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-			expect(paths[p], refused[i], 400, NULL);
-		expect_bytes("POST", paths[p], "{}\0", 3, 400, NULL);
-		expect_bytes("POST", paths[p], "\0", 1, 400, NULL);
-	}
-	assert_int_equal(fake.calls, 0);
-	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
-		fake.state.print_all = false;
-		expect("/clear_pid_list", taken[i], 200,
-		       "{\"message\":\"PID list cleared and print_all set to false\","
-		       "\"total_pids\":0,\"print_all\":false}");
-		assert_string_equal(fake.line, "Received request: POST /clear_pid_list");
-		fake.state.print_all = true;
-		expect("/set_print_all", taken[i], 200,
-		       "{\"message\":\"Print all flag set to true successfully\","
-		       "\"print_all\":true}");
-		assert_string_equal(fake.line, "Received request: POST /set_print_all");
-	}
+	expect("/clear_pid_list", NULL, 200,
+	       "{\"message\":\"PID list cleared and print_all set to false\","
+	       "\"total_pids\":0,\"print_all\":false}");
+	assert_string_equal(fake.line, "Received request: POST /clear_pid_list");
+	fake.state.print_all = true;
+	expect("/set_print_all", "{}", 200,
+	       "{\"message\":\"Print all flag set to true successfully\",\"print_all\":true}");
+	assert_string_equal(fake.line, "Received request: POST /set_print_all");
 }
 
 static void test_target_pids(void **state)
@@ -384,51 +241,6 @@ static void test_target_pids(void **state)
 	expect_get("/target_pids", 200,
 		   "{\"message\":\"Target PIDs and print_all flag state retrieved "
 		   "successfully\",\"pids\":[7,4194304],\"total_pids\":2,\"print_all\":true}");
-	assert_int_equal(fake.calls, 0);
-}
-
-static void test_ips_forms(void **state)
-{
-	static const char *const refused[] = {
-		"{\"add_ips\": []}",
-		"{\"add_ips\": null}",
-		"{\"add_ips\": 1}",
-		"{\"add_ips\": \"10.0.0.1\"}",
-		"{\"add_ips\": {}}",
-		"{\"ips\": [1]}",
-		"{\"add_ips\": [1]} x",
-		"{\"add_ips\": [-1]}",
-		"{\"add_ips\": [4294967296]}",
-		"{\"add_ips\": [99999999999999999999]}",
-		"{\"add_ips\": [1.0]}",
-		"{\"add_ips\": [true]}",
-		"{\"add_ips\": [null]}",
-		"{\"add_ips\": [[1]]}",
-		"{\"add_ips\": [{}]}",
-		"{\"add_ips\": [\"\"]}",
-		"{\"add_ips\": [\"1\"]}",
-		"{\"add_ips\": [\"10.0.0\"]}",
-		"{\"add_ips\": [\"10.0.0.256\"]}",
-		"{\"add_ips\": [\"10.0.0.01\"]}",
-		"{\"add_ips\": [\"10.0.0.1/33\"]}",
-		"{\"add_ips\": [\"10.0.0.1/-1\"]}",
-		"{\"add_ips\": [\"10.0.0.1/\"]}",
-		"{\"add_ips\": [\"10.0.0.1 \"]}",
-		"{\"add_ips\": [\" 10.0.0.1\"]}",
-		"{\"add_ips\": [\"::1/129\"]}",
-		"{\"add_ips\": [\"::1%lo\"]}",
-		"{\"add_ips\": [\":::\"]}",
-		"{\"add_ips\": [\"localhost\"]}",
-		"{\"add_ips\": [\"10.0.0.1\\u0000\"]}",
-		"{\"add_ips\": [\"1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb\"]}",
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-		expect("/add_ips", refused[i], 400, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(not_an_object); i++)
-		expect("/add_ips", not_an_object[i], 400, NULL);
-	expect("/add_ips", "{\"add_ips\": [1, \"10.0.0.1\", \"x\"]}", 400, NULL);
 	assert_int_equal(fake.calls, 0);
 }
 
@@ -461,30 +273,33 @@ static void test_add_ips(void **state)
 	       "call is picked by it\"}");
 }
 
-static void test_true_fields(void **state)
+static void test_clear_ip_list(void **state)
 {
-	static const char *const fields[] = { "clear_ip_list", "print_all_ips" };
-	static const char *const values[] = { "false", "null", "1",	 "\"true\"",
-					      "[]",    "{}",   "true x", "True" };
-	char path[32];
-	char body[64];
-
 	(void)state;
-	for (size_t f = 0; f < ARRAY_SIZE(fields); f++) {
-		snprintf(path, sizeof(path), "/%s", fields[f]);
-		for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
-			snprintf(body, sizeof(body), "{\"%s\": %s}", fields[f], values[i]);
-			expect(path, body, 400, NULL);
-		}
-		for (size_t i = 0; i < ARRAY_SIZE(not_an_object); i++)
-			expect(path, not_an_object[i], 400, NULL);
-		snprintf(body, sizeof(body), "{\"%s\": true}", fields[!f]);
-		expect(path, body, 400, NULL);
-	}
-	assert_int_equal(fake.calls, 0);
 	expect("/clear_ip_list", "{\"clear_ip_list\": true}", 200,
 	       "{\"message\":\"IP list cleared successfully\",\"total_ips\":0}");
 	assert_string_equal(fake.line, "Received request: POST {clear_ip_list: true}");
+}
+
+/* The run is not asked for what is refused. */
+static void test_bad_bodies_change_nothing(void **state)
+{
+	static const char *const paths[] = { "/add_pid",       "/add_pids", "/clear_pid_list",
+					     "/set_print_all", "/add_ips",  "/clear_ip_list",
+					     "/print_all_ips" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		expect(paths[i], "{} x", 400, NULL);
+	expect("/add_pid", "{\"pid\": \"1\"}", 400,
+	       "{\"error\":\"Invalid JSON format. Expected: {\\\"pid\\\": 1234}\"}");
+	expect("/add_pid", "{\"pid\": 0}", 400,
+	       "{\"error\":\"pid is 0: a PID is an integer in 1..4194304\"}");
+	expect("/add_pids", "{\"pids\": [5, 6, 0]}", 400,
+	       "{\"error\":\"pids[2] is 0: a PID is an integer in 1..4194304\"}");
+	expect("/clear_ip_list", "{\"clear_ip_list\": false}", 400,
+	       "{\"error\":\"Invalid JSON format. Expected: {\\\"clear_ip_list\\\": true}\"}");
+	assert_int_equal(fake.calls, 0);
 }
 
 static void test_kernel_refuses(void **state)
@@ -601,17 +416,14 @@ static void test_examples(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_pid_forms, reset),
-		cmocka_unit_test_setup(test_pid_range, reset),
 		cmocka_unit_test_setup(test_add_pid, reset),
-		cmocka_unit_test_setup(test_pids_forms, reset),
 		cmocka_unit_test_setup(test_add_pids, reset),
 		cmocka_unit_test_setup(test_many_pids, reset),
-		cmocka_unit_test_setup(test_any_body, reset),
+		cmocka_unit_test_setup(test_clear_and_print_all, reset),
 		cmocka_unit_test_setup(test_target_pids, reset),
-		cmocka_unit_test_setup(test_ips_forms, reset),
 		cmocka_unit_test_setup(test_add_ips, reset),
-		cmocka_unit_test_setup(test_true_fields, reset),
+		cmocka_unit_test_setup(test_clear_ip_list, reset),
+		cmocka_unit_test_setup(test_bad_bodies_change_nothing, reset),
 		cmocka_unit_test_setup(test_kernel_refuses, reset),
 		cmocka_unit_test_setup(test_routes, reset),
 		cmocka_unit_test_setup(test_apis, reset),
