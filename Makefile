@@ -11,11 +11,22 @@ VERSION := $(shell sed -n 's/^\#\# \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | hea
 
 # --- tools ------------------------------------------------------------------------------------
 
-ARCH ?= $(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+NATIVE_ARCH := $(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+ARCH ?= $(NATIVE_ARCH)
 BPF_ARCH_amd64 := x86
 BPF_ARCH_arm64 := arm64
 TRIPLET_amd64 := x86_64-linux-gnu
 TRIPLET_arm64 := aarch64-linux-gnu
+
+# Another processor than this machine's: Debian's cross compiler, against the libraries that
+# test/vm/sysroot.sh unpacks. BUILD=build/arm64 keeps the two apart.
+ifneq ($(ARCH),$(NATIVE_ARCH))
+SYSROOT ?= $(abspath build/$(ARCH)/sysroot)
+CC := $(TRIPLET_$(ARCH))-gcc --sysroot=$(SYSROOT)
+INCLUDES := $(SYSROOT)/usr/include/$(TRIPLET_$(ARCH))
+export PKG_CONFIG_LIBDIR := $(SYSROOT)/usr/lib/$(TRIPLET_$(ARCH))/pkgconfig:$(SYSROOT)/usr/share/pkgconfig
+export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
+endif
 
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/lib/linux-tools/*/bpftool) bpftool)

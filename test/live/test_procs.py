@@ -259,11 +259,11 @@ def place(directory, *names):
     return path
 
 
-def place_at(directory, path):
-    """The same at a path below an open directory: together they may be longer than a path can."""
+def place_at(directory, path, original):
+    """A link at a path below an open directory: together they may be longer than a path can."""
     for match in re.finditer(b'/', path):
         os.mkdir(path[:match.start()], dir_fd=directory)
-    os.link(os.fsencode(FAMILY), path, dst_dir_fd=directory)
+    os.link(original, path, dst_dir_fd=directory)
 
 
 def padded(directory, length, byte):
@@ -326,13 +326,14 @@ def test_script(env):
 
 def test_exec_of_a_descriptor(env):
     """As the kernel names it: by its number, and the path from there."""
-    program, directory = os.open(FAMILY, os.O_RDONLY), os.open(env.directory, os.O_RDONLY)
+    original = place(env.directory, b'program')
+    program, directory = os.open(original, os.O_RDONLY), os.open(env.directory, os.O_RDONLY)
     prefix = b'/dev/fd/%d' % directory
     # With the prefix as long as a path can be, one byte longer, and as long as the name can be.
     lengths = [4095 - len(prefix) - 1, 4096 - len(prefix) - 1, 4095]
     names = [b'/'.join(padded('', length, b'%d' % i)) for i, length in enumerate(lengths)]
     for name in names:
-        place_at(directory, name)
+        place_at(directory, name, original)
     monitor = start(env)
     ended = [family(env, 'at', program, '', 'exit', 5, pass_fds=[program])]
     ended += [family(env, 'at', directory, name, 'exit', 5, pass_fds=[directory])
