@@ -90,8 +90,6 @@ int change_narrow(struct run *run, const char *line)
 	probe_publish(run->probe, &run->aim);
 	note_aim(run);
 	r = probe_wait_grace(run->probe);
-	if (probe_remove_stale_targets(run->probe, run->aim.pids_epoch) < 0 && r >= 0)
-		r = -EIO;
 	consumer_barrier(run);
 	change_announce(run, line);
 	for (size_t i = 0; i < run->pipeline.sink_count; i++)
@@ -235,9 +233,10 @@ static int change_clear_pids(void *context, const char *line, struct control_sta
 	run->aim.pids_epoch++;
 	run->aim.has_pids = run->aim.print_all = false;
 	int r = change_narrow(run, line);
+	int stale = probe_remove_stale_targets(run->probe, run->aim.pids_epoch);
 	change_fill_state(run, ret_state);
 	pthread_mutex_unlock(&run->change_lock);
-	return r;
+	return r < 0 ? r : stale;
 }
 
 static int change_set_print_all(void *context, const char *line, struct control_state *ret_state)

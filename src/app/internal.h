@@ -44,6 +44,7 @@ struct run {
 	pthread_mutex_t watch_lock;
 	pthread_cond_t watch_changed;
 	bool watch_stop, watch_now;
+	uint64_t next_scan_ns;	       /* readers are not looked for before; the watcher's own */
 	atomic_bool aim_is_pids_alone; /* it ends with its last target */
 	uint64_t kernel_skips_seen;    /* the consumer's own */
 };

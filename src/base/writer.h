@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The largest piece that one writer_put takes. */
+/* The largest piece that one writer_put takes. A notice may be longer. */
 #define WRITER_PIECE_BYTES (64 * 1024)
 
 struct writer_config {

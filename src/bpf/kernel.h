@@ -41,6 +41,7 @@ struct signal_struct {
 struct inode {
 	unsigned short i_mode;
 	__u32 i_rdev;
+	atomic_t i_writecount;
 };
 
 struct file {

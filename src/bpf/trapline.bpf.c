@@ -254,8 +254,9 @@ int process_exited(struct raw_tp_args *ctx)
 	skipped = bpf_map_lookup_elem(&skip_pid, &tgid);
 	if (skipped && skipped->start_boottime_ns == key.start_boottime_ns)
 		bpf_map_delete_elem(&skip_pid, &tgid);
+	/* Before 6.4 (d7ba4cc900bf) the kernel's result is an int whose sign does not extend. */
 	if (!emit_procs ||
-	    bpf_map_update_elem(&exited, &key, &one, BPF_NOEXIST) == -17 /* EEXIST */)
+	    (int)bpf_map_update_elem(&exited, &key, &one, BPF_NOEXIST) == -17 /* EEXIST */)
 		return 0;
 	emit_exit(ctx, task, tgid, key.start_boottime_ns);
 	return 0;
@@ -366,6 +367,9 @@ int list_files(struct bpf_iter__task_file *ctx)
 		return 0;
 	row.inode = (__u64)BPF_CORE_READ(file, f_inode);
 	type = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+	/* What nobody writes to carries nothing from one process to another. */
+	if (type == S_IFREG && BPF_CORE_READ(file, f_inode, i_writecount.counter) <= 0)
+		return 0;
 	if (type == S_IFIFO || type == S_IFREG) {
 		row.kind = type == S_IFIFO ? TL_FILE_PIPE : TL_FILE_REGULAR;
 		row.object = row.inode;

@@ -134,6 +134,8 @@ def test_reader_of_redirected_output(env):
     wait_for(lambda: b'API' in open(env.path('out'), 'rb').read(), 'the start')
     tail = env.popen(['tail', '-n', '0', '-f', env.path('out')], stdout=subprocess.PIPE)
     monitor.wait_error(r'skipping PID %d ' % tail.pid)
+    # The answer comes after all lines of before.
+    monitor.ok('POST', '/clear_ip_list', {'clear_ip_list': True})
     before = shown(env.path('out')).get(tail.pid, 0)
     victim.round(), victim.round()
     for _ in range(400):
