@@ -29,7 +29,7 @@ export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
 endif
 
 CLANG ?= clang
-BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/lib/linux-tools/*/bpftool) bpftool)
+BPFTOOL ?= $(firstword $(wildcard /usr/lib/linux-tools/*/bpftool /usr/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
 PACKAGES := libbpf libelf zlib libmicrohttpd jansson
 INCLUDES ?= /usr/include/$(TRIPLET_$(ARCH))

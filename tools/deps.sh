@@ -32,6 +32,7 @@ test	python3					cmd:python3
 test	jq					cmd:jq
 test	curl					cmd:curl
 test	tmux					cmd:tmux
+test	dropbear-bin				cmd:dropbear
 test	qemu-system-x86				cmd:qemu-system-x86_64	amd64
 test	qemu-system-arm				cmd:qemu-system-aarch64	arm64
 test	busybox-static				cmd:busybox

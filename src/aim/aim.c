@@ -48,6 +48,9 @@ bool aim_covers_ip(const struct aim *aim, const struct aim_ip *ip)
 int aim_add_ips(struct aim *aim, const struct aim_ip *ips, size_t count)
 {
 	size_t room = aim->ip_count + count;
+
+	if (!count)
+		return 0;
 	struct aim_ip *entries = reallocarray(aim->ips, room, sizeof(*entries));
 
 	if (!entries)

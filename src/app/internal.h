@@ -20,6 +20,7 @@ struct run {
 	struct sink *console; /* also takes notices */
 	struct sink *logfile; /* or NULL */
 	int gone_fd;	      /* eventfd: standard output is closed */
+	bool survives_hangup; /* started with SIGHUP ignored */
 
 	/* Serialises changes of the aim and whatever touches the kernel side's maps. */
 	pthread_mutex_t change_lock;

@@ -143,11 +143,13 @@ static void tell_state(struct run *run)
 }
 
 /* Blocks the signals for all threads to come. Returns the descriptor that tells of them. */
-static int take_signals(void)
+static int take_signals(struct run *run)
 {
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* As nohup(1) leaves it; ignored, it could not be used to reopen the log either. */
+	run->survives_hangup = signal(SIGHUP, SIG_DFL) == SIG_IGN;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -164,6 +166,17 @@ static void reopen_log(struct run *run)
 		log_line("cannot reopen log file %s: %s; going on with the old one",
 			 run->config->log_path, strerror(-r));
 	watch_wake(run); /* who reads the new file is skipped too */
+}
+
+/* SIGHUP. Returns false where it ends the run: the terminal is gone, or there is no log. */
+static bool on_hangup(struct run *run, const struct signalfd_siginfo *info)
+{
+	if (info->ssi_code == SI_KERNEL)
+		return run->survives_hangup;
+	if (!run->logfile)
+		return run->survives_hangup;
+	reopen_log(run);
+	return true;
 }
 
 /* Waits for the end: a signal, or an output that nobody takes where there is no other. */
@@ -187,12 +200,8 @@ static void wait_for_end(struct run *run, int signals)
 			waits[1].fd = -1;
 		}
 		while (read(signals, &info, sizeof(info)) == sizeof(info)) {
-			if (info.ssi_signo != SIGHUP)
+			if (info.ssi_signo != SIGHUP || !on_hangup(run, &info))
 				return;
-			/* A terminal that hangs up ends what it started; a log is reopened. */
-			if (!run->logfile)
-				return;
-			reopen_log(run);
 		}
 	}
 }
@@ -292,11 +301,11 @@ static int open_control(struct run *run)
 
 int run_monitor(const struct run_config *config)
 {
-	int signals = take_signals();
 	struct run run;
 	int r;
 
 	run_init(&run, config);
+	int signals = take_signals(&run);
 	r = open_control(&run);
 	if (r >= 0)
 		r = open_sinks(&run);
@@ -332,11 +341,11 @@ static int start_procs(struct run *run)
 
 int run_procs(const struct run_config *config)
 {
-	int signals = take_signals();
 	struct run run;
 	int r;
 
 	run_init(&run, config);
+	int signals = take_signals(&run);
 	r = open_sinks(&run);
 	if (r >= 0)
 		r = start_procs(&run);

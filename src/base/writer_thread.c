@@ -200,7 +200,9 @@ static void writer_write_first(struct writer *writer)
 	}
 	if (error == EINTR)
 		return;
-	if (error == EPIPE || error == ECONNRESET) {
+	/* A terminal that has hung up answers EIO. */
+	if (error == EPIPE || error == ECONNRESET ||
+	    (error == EIO && writer->output.kind == OUTPUT_NONBLOCK)) {
 		close_locked(writer);
 		if (writer->gone)
 			writer->gone(writer->context);

@@ -360,7 +360,7 @@ has_ended()
 
 clean_up()
 {
-	local shim
+	local mount shim
 
 	trap - EXIT INT TERM
 	end_victim
@@ -371,7 +371,9 @@ clean_up()
 	done
 	# A build that failed leaves its working containers mounted.
 	timeout 120 buildah rm -a >/dev/null 2>&1 || true
-	! mountpoint -q "$cache/storage/overlay" || umount "$cache/storage/overlay" || true
+	for mount in "$cache/storage/overlay" "$tmp/root/proc" "$tmp/root/sys"; do
+		! mountpoint -q "$mount" || umount "$mount" || true
+	done
 	rm -rf --one-file-system "$tmp"
 }
 

@@ -12,6 +12,7 @@
  * ended family crowd COUNT              so many children exec, then all end with 7 at the end of
  *                                   standard input
  *   family then MS ARG...           execs ARG... after that time
+ *   family after ARG...             execs ARG... at the end of standard input
  *   family namespace ARG...         a child in a PID namespace of its own execs ARG...
  *   family at FD NAME [ARG...]      execs NAME in the directory FD, or FD itself where NAME is ""
  *
@@ -268,6 +269,14 @@ static int do_then(int argc, char **argv)
 	return 97;
 }
 
+static int do_after(int argc, char **argv)
+{
+	(void)argc;
+	wait_for_end_of(STDIN_FILENO);
+	execv(argv[2], argv + 2);
+	return 97;
+}
+
 static int do_namespace(int argc, char **argv)
 {
 	(void)argc;
@@ -295,12 +304,12 @@ static const struct {
 	int min_argc;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "exit", 3, do_exit },	    { "fork", 4, do_fork },
-	{ "orphan", 3, do_orphan }, { "leave", 3, do_leave },
-	{ "race", 3, do_race },	    { "threadexec", 3, do_threadexec },
-	{ "hold", 3, do_hold },	    { "crowd", 3, do_crowd },
-	{ "then", 4, do_then },	    { "namespace", 3, do_namespace },
-	{ "at", 4, do_at },
+	{ "exit", 3, do_exit },		  { "fork", 4, do_fork },
+	{ "orphan", 3, do_orphan },	  { "leave", 3, do_leave },
+	{ "race", 3, do_race },		  { "threadexec", 3, do_threadexec },
+	{ "hold", 3, do_hold },		  { "crowd", 3, do_crowd },
+	{ "then", 4, do_then },		  { "after", 3, do_after },
+	{ "namespace", 3, do_namespace }, { "at", 4, do_at },
 };
 
 int main(int argc, char **argv)

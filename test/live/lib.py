@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """What the live tests share: a monitor, its victims, its API, and waiting with a bound."""
 import collections
+import ctypes
 import http.client
 import json
 import os
@@ -21,6 +22,11 @@ VICTIM = os.path.join(HELPERS, 'victim')
 
 # Guests without hardware help are slower by an order of magnitude.
 PATIENCE = float(os.environ.get('TRAPLINE_TEST_PATIENCE', '1'))
+
+
+CLONE_NEWNS = 0x20000
+MS_REC_PRIVATE = 0x44000
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Skip(Exception):
@@ -323,6 +329,18 @@ def attached_programs():
     perf = ask('perf') if os.path.exists('/sys/kernel/tracing/events') else []
     found += [names.get(entry.get('prog_id'), '') for entry in perf]
     return sorted(name for name in found if re.match(r'enter_|process_', name))
+
+
+def hide(*paths):
+    """To be run in the child: covers directories in a mount namespace of its own."""
+    def cover():
+        if libc.unshare(CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), 'unshare')
+        libc.mount(b'none', b'/', None, MS_REC_PRIVATE, None)
+        for path in paths:
+            if libc.mount(b'none', path.encode(), b'tmpfs', 0, None):
+                raise OSError(ctypes.get_errno(), 'mount')
+    return cover
 
 
 def readable(stream, timeout):

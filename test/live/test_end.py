@@ -2,6 +2,7 @@
 """The end of a run, outputs that nobody takes, and the account of what was lost."""
 import fcntl
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -258,3 +259,39 @@ def test_slow_output(env):
     equal((ledger['balanced'], ledger['seen'], ledger['log']['written']), (True, 400000, 400000),
           ledger['line'])
     assert ledger['console']['lost'] > 100000, ledger['line']
+
+
+def in_terminal(env, *options, **keywords):
+    """(process, master): a monitor whose controlling terminal's other end is master."""
+    master, slave = pty.openpty()
+    process = env.popen(['setsid', '-c', lib.TRAPLINE, '--no-api', *options], stdin=slave,
+                        stdout=slave, stderr=slave, **keywords)
+    os.close(slave)
+    read_until(master, b'Initial state')
+    return process, master
+
+
+def read_until(fd, wanted):
+    data = b''
+    while wanted not in data:
+        assert lib.readable(fd, 10 * lib.PATIENCE), data
+        data += os.read(fd, 4096)
+
+
+def test_hangup(env):
+    """A terminal that hangs up ends the monitor, with and without a log; under nohup it goes on."""
+    for options in ((), ('--log=' + env.path('log'),)):
+        process, master = in_terminal(env, *options)
+        os.close(master)
+        equal(process.wait(10 * lib.PATIENCE), 0, options)
+    victim = env.victim('calls', 10, 0)
+    process, master = in_terminal(
+        env, '--log=' + env.path('log'), '-p', str(victim.pid),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    os.close(master)
+    victim.round()
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    equal(process.wait(10 * lib.PATIENCE), 0)
+    with open(env.path('log')) as log:
+        equal(len(log.readlines()), 10)

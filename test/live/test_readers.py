@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 import lib
-from lib import equal, wait_for
+from lib import equal, hide, wait_for
 
 # What a test's own processes do is not to be taken for what a reader does: each test counts lines
 # of given processes, while a victim makes sure that there is something to read.
@@ -212,6 +212,7 @@ def test_tmux(env):
     finally:
         subprocess.run([*tmux, 'kill-server'], check=False)
     wait_for(lambda: not os.path.exists('/proc/%d' % server), 'tmux to end')
+    wait_for(lambda: not listens(port), 'the monitor to end with its terminal')
 
 
 def test_over_the_network(env):
@@ -310,3 +311,63 @@ def test_reader_that_stops_reading(env):
     wait_for(lambda: log_count(env.path('log'), child.pid) >= before + 77, 'its reads')
     child.stdin.close()
     child.wait(10 * lib.PATIENCE)
+
+
+def find_tool(env, tool):
+    found = shutil.which(tool, path='/usr/sbin:/usr/bin:/sbin:/bin')
+    if not found:
+        env.skip(tool + ' not found')
+    return found
+
+
+def test_ssh(env):
+    """Under an SSH server on this machine: neither the server, nor the client, nor who reads
+    that, is shown."""
+    server, client, keygen = (find_tool(env, t) for t in ('dropbear', 'dbclient', 'dropbearkey'))
+    for key in ('host', 'user'):
+        subprocess.run([keygen, '-t', 'ed25519', '-f', env.path(key)], check=True,
+                       capture_output=True)
+    public = subprocess.run([keygen, '-y', '-f', env.path('user')], check=True,
+                            capture_output=True, text=True).stdout
+    with open(env.path('authorized'), 'w') as authorized:
+        authorized.write(next(l for l in public.splitlines() if l.startswith('ssh-')) + '\n')
+    port, api = lib.free_port(), lib.free_port()
+    home = os.path.expanduser('~root')
+    # The server looks for keys in root's home: it gets one of its own, in its own mount namespace.
+    script = 'chmod 700 {0} && mkdir -m 700 {0}/.ssh && cp {1} {0}/.ssh/authorized_keys && ' \
+             'exec {2} -F -E -s -p 127.0.0.1:{3} -r {4} -P {5}'.format(
+                 home, env.path('authorized'), server, port, env.path('host'), env.path('pid'))
+    daemon = env.popen(['/bin/sh', '-c', script], preexec_fn=hide(home),
+                       stderr=open(env.path('daemon'), 'wb'), stdin=subprocess.DEVNULL,
+                       start_new_session=True)
+    wait_for(lambda: listens(port), 'the SSH server')
+    victim = env.victim('calls', 300, 0, 2)
+    command = '%s --listen 127.0.0.1:%d --all --log=%s 2>%s' % (
+        lib.TRAPLINE, api, env.path('log'), env.path('err'))
+    master, slave = pty.openpty()  # the client wants a terminal to give the server one
+    session = env.popen([client, '-i', env.path('user'), '-t', '-y', '-p', str(port),
+                         'root@127.0.0.1', command], stdin=slave,
+                        stdout=subprocess.PIPE, stderr=open(env.path('client'), 'wb'))
+    catcher = env.popen(['cat'], stdin=session.stdout, stdout=open(env.path('f'), 'wb'))
+    session.stdout.close()
+    wait_for(lambda: 'API' in open(env.path('f')).read(), 'the start: ' +
+             open(env.path('client')).read())
+    hands = [session.pid, catcher.pid, *[p for p in descendants(daemon.pid)
+                                        if name(p) == 'dropbear']]
+    wait_for(lambda: all('skipping PID %d ' % p in open(env.path('err')).read() for p in hands),
+             'all hands of %r' % hands)
+    before = {pid: log_count(env.path('log'), pid) for pid in hands}
+    victim.round(), victim.round()
+    wait_for(lambda: log_count(env.path('log'), victim.pid) == 600, 'the victim\'s lines')
+    wait_for(lambda: shown(env.path('f')).get(victim.pid) == 600, 'them at the far end')
+    equal({pid: log_count(env.path('log'), pid) for pid in hands}, before)
+    session.kill(), session.wait()
+    os.close(master), os.close(slave)
+    os.killpg(daemon.pid, signal.SIGTERM)
+    daemon.wait(10 * lib.PATIENCE)
+    wait_for(lambda: not listens(api), 'the monitor to end with its terminal')
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(('127.0.0.1', port)) == 0

@@ -8,11 +8,8 @@ import socket
 import subprocess
 
 import lib
-from lib import equal
+from lib import equal, hide
 
-CLONE_NEWNS = 0x20000
-CLONE_NEWPID = 0x20000000
-MS_REC_PRIVATE = 0x44000
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -90,18 +87,6 @@ def test_not_root(env):
     done = env.run('doctor', preexec_fn=become_nobody)
     equal(done.returncode, 1)
     assert 'CAP_BPF' in done.stdout
-
-
-def hide(*paths):
-    """To be run in the child: covers directories in a mount namespace of its own."""
-    def cover():
-        if libc.unshare(CLONE_NEWNS):
-            raise OSError(ctypes.get_errno(), 'unshare')
-        libc.mount(b'none', b'/', None, MS_REC_PRIVATE, None)
-        for path in paths:
-            if libc.mount(b'none', path.encode(), b'tmpfs', 0, None):
-                raise OSError(ctypes.get_errno(), 'mount')
-    return cover
 
 
 def test_no_btf(env):
