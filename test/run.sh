@@ -18,7 +18,7 @@ gather()
 	"$@" </dev/null 2>&1 | tee "$results.$kind" | grep -vE '^[0-9]+ passed, [0-9]+ failed'
 	status=${PIPESTATUS[0]}
 	grep -E '^(PASS|FAIL|SKIP) ' "$results.$kind" |
-		sed -E "/^[A-Z]+ $kind[/:]/! s|^([A-Z]+) |\1 $kind/|" >"$results.named"
+		sed -E "/^[A-Z]+ ${kind}[/:]/! s|^([A-Z]+) |\1 $kind/|" >"$results.named"
 	if [ "$status" -ne 0 ] && ! grep -q '^FAIL' "$results.named"; then
 		echo "FAIL $kind: ended with status $status" | tee -a "$results.named"
 	fi

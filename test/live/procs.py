@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import typing
+import weakref
 
 import lib
 from lib import equal
@@ -47,10 +48,16 @@ def parse(line):
     return Row(time.decode(), event.decode(), comm, int(pid), int(ppid), rest)
 
 
+_parsed = weakref.WeakKeyDictionary()
+
+
 def all_rows(monitor):
+    """Each line is parsed once, however often it is asked for."""
     heading, *lines = monitor.stdout_lines()
     equal(heading, HEADING, 'heading')
-    return [parse(line) for line in lines]
+    known = _parsed.setdefault(monitor, [])
+    known += [parse(line) for line in lines[len(known):]]
+    return known
 
 
 def rows(monitor, event=None, pid=None, ppid=None):

@@ -241,6 +241,22 @@ def test_there_before_the_monitor(env):
     assert only(rows(monitor, 'EXIT', again.pid, ME)).ms is not None
 
 
+def test_parent_that_was_there(env):
+    """The parent of one that was there is kept too, when it ends first."""
+    parent = env.popen([FAMILY, 'fork', '3', '30000'], stdout=subprocess.PIPE)
+    child = int(parent.stdout.readline())
+    try:
+        monitor = start(env)
+        parent.kill()
+        wait_end(parent)
+    finally:
+        os.kill(child, signal.SIGTERM)  # not ours to wait for any more
+    monitor.wait_line(r'EXIT  family +%d ' % child, 20)
+    finish(monitor)
+    row = only(rows(monitor, pid=child))
+    equal((row.ppid, row.rest), (parent.pid, b'[SIGTERM]'))
+
+
 def test_exec_of_one_that_was_there(env):
     """From its exec on its duration is known."""
     begun = time.monotonic()

@@ -12,7 +12,7 @@ import time
 
 import lib
 from lib import equal, wait_for
-from procs import FAMILY, HEADING, all_rows, family, finish, only, parse, rows, run, start, wait_end
+from procs import FAMILY, HEADING, family, finish, only, parse, rows, start, wait_end
 
 ME = os.getpid()
 
