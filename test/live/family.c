@@ -25,6 +25,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,25 +166,32 @@ static int do_leave(int argc, char **argv)
 	return 0;
 }
 
-static pthread_barrier_t start_line;
+static atomic_long to_come;
 
+/* Two spin, so that they leave at the same moment on two CPUs; more than that would take turns. */
 static void *racing_thread(void *code)
 {
-	pthread_barrier_wait(&start_line);
-	syscall(SYS_exit, (int)(intptr_t)code);
+	bool two = (intptr_t)code >> 8;
+
+	atomic_fetch_sub(&to_come, 1);
+	while (atomic_load(&to_come) > 0)
+		if (!two)
+			sched_yield();
+	syscall(SYS_exit, (int)((intptr_t)code & 0xff));
 	return NULL;
 }
 
 static int do_race(int argc, char **argv)
 {
 	long count = number(argv[2]);
+	intptr_t two = count == 2 ? 0x100 : 0;
 	pthread_t thread;
 
 	(void)argc;
-	pthread_barrier_init(&start_line, NULL, (unsigned int)count + 1);
-	for (long i = 0; i < count; i++)
-		pthread_create(&thread, NULL, racing_thread, (void *)(intptr_t)(i + 1));
-	racing_thread((void *)(intptr_t)(count + 1));
+	atomic_store(&to_come, count);
+	for (intptr_t i = 1; i < count; i++)
+		pthread_create(&thread, NULL, racing_thread, (void *)(two | i));
+	racing_thread((void *)(two | count));
 	return 0;
 }
 

@@ -143,13 +143,14 @@ def test_lines_at_once_on_a_terminal(env):
     chunks = Chunks(master)
     chunks.wait(re.escape(HEADING.encode()) + rb'\r\n')
     times = []
-    for _ in range(20):
+    for _ in range(30):
         begun = time.monotonic()
         pid = family(env, 'exit', 0).pid
         chunks.wait(line_of(pid))
         times.append(time.monotonic() - begun)
     equal(monitor.stop(), 0, 'exit status')
-    assert min(times) < 0.08 * lib.PATIENCE, times
+    # In a pipe all but the first would take a tenth of a second.
+    assert sorted(times)[2] < 0.08 * lib.PATIENCE, times
     os.close(master)
 
 

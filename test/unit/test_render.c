@@ -145,7 +145,8 @@ static void test_zones(void **state)
 	      "[2026-03-08 03:00:00.000000000] hello sys_read was called by cat"
 	      " (PID: 45680, TGID: 45678)\n");
 	event = exec_event("sh", "/bin/sh");
-	check(render_procs, &event, "04:00:00 EXEC  sh               45678   1       /bin/sh\n");
+	event.wall_ns += 2 * HOUR_NS;
+	check(render_procs, &event, "06:00:00 EXEC  sh               45678   1       /bin/sh\n");
 }
 
 /* Back and forth between two seconds: what is remembered is the right one. */

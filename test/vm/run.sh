@@ -10,8 +10,8 @@ set -euo pipefail
 
 # Architecture, kernel, seconds at most, command in the guest.
 rows=(
-	"amd64 6.1 600 python3 /trapline/test/live/run.py --matrix"
-	"arm64 6.1 900 python3 /trapline/test/live/run.py --matrix"
+	"amd64 6.1 900 env TRAPLINE_TEST_PATIENCE=4 python3 /trapline/test/live/run.py --matrix"
+	"arm64 6.1 1500 env TRAPLINE_TEST_PATIENCE=4 python3 /trapline/test/live/run.py --matrix"
 )
 
 wanted=${1:-$native}
