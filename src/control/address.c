@@ -99,7 +99,9 @@ static int remove_stale(const struct address *address)
 	if (fd < 0)
 		return -errno;
 	/* Full queues (EAGAIN) and other kinds of socket (EPROTOTYPE) have a listener as well. */
-	if (connect(fd, &address->socket.any, address->bytes) == 0 || errno != ECONNREFUSED)
+	if (connect(fd, &address->socket.any, address->bytes) == 0)
+		return -EADDRINUSE;
+	if (errno != ECONNREFUSED)
 		return errno == EACCES ? -EACCES : -EADDRINUSE;
 	return unlink(path) < 0 ? -errno : 0;
 }

@@ -70,13 +70,13 @@ void probe_remove_target(struct probe *probe, uint32_t pid)
 }
 
 /*
- * All keys of a hash map whose keys are PIDs. The kernel side may delete while we walk, which
- * makes a walk by keys begin again: a set bit says that a key was seen.
+ * All keys of a hash map whose keys are PIDs, in batches: the kernel side may delete meanwhile,
+ * which would make a walk from key to key begin again.
  */
 static int list_keys(int map_fd, uint32_t room, uint32_t **ret_keys, size_t *ret_count)
 {
 	_cleanup_free_ uint32_t *keys = malloc(room * sizeof(*keys));
-	_cleanup_free_ char *values = malloc((size_t)room * sizeof(struct tl_target));
+	_cleanup_free_ void *values = malloc((size_t)room * sizeof(struct tl_target));
 	uint32_t batch = 0, count = room, total = 0;
 	bool first = true;
 	int r = 0;

@@ -28,9 +28,10 @@ int console_open(const struct console_config *config, struct sink **ret_sink);
  * the thread that drains, or while that one waits. */
 void console_notice(struct sink *sink, const char *line);
 
-/* Appends to path, created with mode 0640. A disk that is merely slow holds up the events: they
- * wait in the transport.  Returns 0 or a negative errno as open(2)
- * gives it. */
+/*
+ * Appends to path, created with mode 0640. A disk that is merely slow holds up the events: they
+ * wait in the transport. Returns 0 or a negative errno as open(2) gives it.
+ */
 int logfile_open(const char *path, struct sink **ret_sink);
 
 #endif

@@ -29,7 +29,7 @@ struct sink_ops {
 	void (*event)(struct sink *sink, const struct event *event);
 	/* Hands on what was gathered; now: even if the sink would rather gather more. */
 	void (*flush)(struct sink *sink, bool now);
-	/* Waits until what was handed on is out or given up: at most half a second. */
+	/* Waits until what was handed on is out or given up: a second and a half at most. */
 	void (*sync)(struct sink *sink);
 	/* The descriptor that it writes to now. */
 	int (*fd)(struct sink *sink);

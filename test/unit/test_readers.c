@@ -21,7 +21,7 @@
 #define BOTH (TL_FILE_READ | TL_FILE_WRITE)
 
 /* Those of a process together, as the iterator writes them; who is whose child is in ppid. */
-#define MAX_ROWS 6000
+#define MAX_ROWS 6100
 static struct tl_file_row rows[MAX_ROWS];
 static size_t row_count;
 static uint64_t next_file;
@@ -178,7 +178,6 @@ static void test_pipeline(void **state)
 	check_from(FROM(1), EXPECT(110, 120, 130, 140, 150));
 	/* Nothing is followed from what carries no events. */
 	check_from(FROM(2), EXPECT());
-	check_from(FROM(0), EXPECT());
 }
 
 /* tail -f of the log, into a filter of its own. */
@@ -353,7 +352,8 @@ static void test_circle_of_parents(void **state)
 	(void)state;
 	add(SELF, 1, TL_FILE_PIPE, 1, WRITE);
 	add_child(110, 120, 5, TL_FILE_PIPE, 1, READ);
-	add_child(120, 110, 3, TL_FILE_REGULAR, 9, READ);
+	add_child(120, 130, 3, TL_FILE_REGULAR, 9, READ);
+	add_child(130, 120, 3, TL_FILE_REGULAR, 9, READ);
 	check_from(FROM(1), EXPECT(110));
 }
 
