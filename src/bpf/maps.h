@@ -123,6 +123,7 @@ struct {
 const volatile bool use_ringbuf = true;
 const volatile bool may_print = false;	/* --verbose */
 const volatile bool emit_procs = false; /* trapline procs */
+const volatile bool only_ends = false;	/* --duration: of processes that lived as long */
 const volatile __u64 min_duration_ns = 0;
 const volatile __u64 wakeup_bytes = 0;
 

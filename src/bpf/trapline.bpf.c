@@ -175,7 +175,7 @@ int process_execed(struct raw_tp_args *ctx)
 		process->exec_ns = now;
 	else if (bpf_map_update_elem(&exec_start, &tgid, &fresh, BPF_ANY) && here)
 		__sync_fetch_and_add(&here->no_slot, 1);
-	if (min_duration_ns || !scratch)
+	if (only_ends || !scratch)
 		return 0; /* only ends are asked for */
 
 	tally_seen(here);
@@ -217,9 +217,9 @@ static __always_inline void emit_exit(void *ctx, struct task_struct *task, __u32
 	}
 	/* A process that exec'ed before we watched has lived at least since we do: 0 until then. */
 	since = record.exec_ns ?: procs_since_ns;
-	if (min_duration_ns && (!since || now - since < min_duration_ns))
+	if (only_ends && (!since || now - since < min_duration_ns))
 		return;
-	if (min_duration_ns && BPF_CORE_READ(leader, flags) & PF_FORKNOEXEC)
+	if (only_ends && BPF_CORE_READ(leader, flags) & PF_FORKNOEXEC)
 		return;
 	here = tally_here();
 	tally_seen(here);

@@ -27,6 +27,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		if (parse_u64(argument, 0, MAX_DURATION_MS, &duration_ms) < 0)
 			cli_usage_error(NAME, "bad duration '%s': milliseconds are needed",
 					argument);
+		config->probe.only_ends = true;
 		config->probe.min_duration_ns = duration_ms * CLOCK_NS_PER_MS;
 		return 0;
 	case 'v':

@@ -87,6 +87,7 @@ static int open_skeleton(const struct probe_config *config, const struct hook *h
 	bpf_object__for_each_program(program, skel->obj) bpf_program__set_autoload(program, false);
 	skel->rodata->may_print = config->verbose;
 	skel->rodata->emit_procs = config->procs;
+	skel->rodata->only_ends = config->only_ends;
 	skel->rodata->min_duration_ns = config->min_duration_ns;
 	prepare_life(skel, config);
 	r = prepare_events(skel, transport, ring_size(config->ring_bytes));

@@ -55,7 +55,8 @@ struct probe_config {
 	bool verbose;		  /* the kernel side logs with bpf_printk */
 	bool calls;		  /* false: life of processes only */
 	bool procs;		  /* emit exec and exit */
-	uint64_t min_duration_ns; /* procs: only ends, and only of those that lived as long */
+	bool only_ends;		  /* procs: no exec, and only ends of those that lived so long: */
+	uint64_t min_duration_ns; /* from their exec */
 };
 
 struct probe;

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 
+import lib
 from api_client import (
     BODY_MAX, DISCARD_MAX, PID_MAX, REQUEST_SECONDS, accepted, as_nobody, ask, connect,
     exchange, expect_error, need_root, quick, read_answer, receive, request_bytes, seed,

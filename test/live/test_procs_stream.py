@@ -192,28 +192,24 @@ def test_reader_that_leaves(env):
     assert 'standard output is closed' in errors and errors.endswith('; balanced\n'), errors
 
 
-def end_of_raw(process, inlet, begun):
-    """(ledger, rows) of a monitor that has been told to end, its pipe read to the end."""
-    equal(process.wait(20 * lib.PATIENCE), 0, 'exit status')
-    elapsed = time.monotonic() - begun
-    assert elapsed < lib.PATIENCE, 'took %.2f s to end' % elapsed
-    with os.fdopen(inlet, 'rb') as output:
-        heading, *lines = output.read().split(b'\n')
-    equal((heading.decode(), lines.pop()), (HEADING, b''), 'first and last line')
-    return [parse(line) for line in lines]
-
-
 def test_reader_that_stalls(env):
     """It holds nothing up; what it does not take is counted, what it takes are whole lines."""
     inlet, outlet = os.pipe()
     fcntl.fcntl(inlet, fcntl.F_SETPIPE_SZ, 4096)
     monitor = env.monitor_raw('procs', stdout=outlet)
     os.close(outlet)
-    monitor.wait_error('transport')
+    chunks = Chunks(inlet)
+    chunks.wait(HEADING.encode() + b'\n')
     wait_end(storm(env, 500))
     begun = time.monotonic()
     monitor.process.send_signal(signal.SIGINT)
-    found = end_of_raw(monitor.process, inlet, begun)
+    equal(monitor.process.wait(20 * lib.PATIENCE), 0, 'exit status')
+    elapsed = time.monotonic() - begun
+    with os.fdopen(inlet, 'rb') as output:
+        heading, *lines, rest = (chunks.data + output.read()).split(b'\n')
+    equal((heading.decode(), rest), (HEADING, b''), 'first and last line')
+    found = [parse(line) for line in lines]
+    assert elapsed < lib.PATIENCE, 'took %.2f s to end' % elapsed
     monitor.stop()
     ledger = monitor.ledger()
     equal((ledger['balanced'], ledger['lost']), (True, 0), ledger['line'])
@@ -239,7 +235,6 @@ def test_reader_that_is_slow(env):
             data.append(got)
     reader = threading.Thread(target=read_slowly, daemon=True)
     reader.start()
-    monitor.wait_error('transport')
     wait_for(lambda: data, 'the heading', 20)
     process = wait_end(storm(env, 500))
     wait_for(lambda: b'EXIT  victim           %-7d ' % process.pid in b''.join(data),

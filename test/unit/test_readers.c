@@ -275,6 +275,9 @@ static void test_netcat(void **state)
 	/* The same ports on another address are another connection. */
 	rows[4].local[15] = 2;
 	check_from(FROM(1), EXPECT(110));
+	rows[4].local[15] = 1;
+	rows[4].remote[15] = 2;
+	check_from(FROM(1), EXPECT(110));
 }
 
 /* Our standard output is itself a connection. */
@@ -430,6 +433,12 @@ static void test_socket_pair_of_relay(void **state)
 	add_unix(110, 6, 84, 85, 0);
 	add_unix(120, 3, 85, 84, 0);
 	check_from(FROM(1), EXPECT(110, 120));
+	/* One that it accepted, from a client that has given itself a name. */
+	rows[2].flags |= TL_FILE_NAMED | TL_FILE_PEER_NAMED;
+	check_from(FROM(1), EXPECT(110, 120));
+	/* One that it connected to. */
+	rows[2].flags &= ~(unsigned int)TL_FILE_NAMED;
+	check_from(FROM(1), EXPECT(110));
 }
 
 /* A relay's own standard output is one too: script(1) in another terminal, into a pipe. */
@@ -443,6 +452,18 @@ static void test_script(void **state)
 	add(120, 0, TL_FILE_PIPE, 1, READ);
 	add(130, 4, TL_FILE_PTY_MASTER, 600, BOTH);
 	check_from(FROM(1), EXPECT(110, 120, 130));
+}
+
+/* A filter that runs something in a terminal: what it writes there is that one's input. */
+static void test_terminal_of_filter(void **state)
+{
+	(void)state;
+	add(SELF, 1, TL_FILE_PIPE, 1, WRITE);
+	add(110, 0, TL_FILE_PIPE, 1, READ);
+	add(110, 5, TL_FILE_PTY_MASTER, 700, BOTH);
+	add(120, 6, TL_FILE_PTY_MASTER, 700, BOTH); /* left open in another process */
+	add_terminal(130, 700);
+	check_from(FROM(1), EXPECT(110));
 }
 
 /* a | b | a, and one that reads what it writes: it ends, and each is there once. */
@@ -558,6 +579,7 @@ int main(void)
 		cmocka_unit_test_setup(test_displays, start),
 		cmocka_unit_test_setup(test_socket_pair_of_relay, start),
 		cmocka_unit_test_setup(test_script, start),
+		cmocka_unit_test_setup(test_terminal_of_filter, start),
 		cmocka_unit_test_setup(test_circles, start),
 		cmocka_unit_test_setup(test_role_found_later, start),
 		cmocka_unit_test_setup(test_many_rows, start),

@@ -53,9 +53,12 @@ echo "$marker" >"$tmp/tree/etc/vm-marker"
 pack "$tmp/tree" "$tmp/command.cpio"
 cat "$vm/$arch"/{base,guest}.cpio "$vm/$arch/$series/modules.cpio" "$tmp/command.cpio" >"$tmp/initrd"
 
+# One thread for all of the guest's CPUs: with a thread each, QEMU 7.2 can go on running code that
+# another CPU has patched (static keys, which attaching to a tracepoint turns), for ever.
+#
 # In the background and waited for, so that a signal to this script is acted on at once.
 "$python" "$here/console.py" "$limit" "$marker" "$arch/$series" "${qemu[@]}" \
-	-accel tcg,thread=multi -m 1024 -smp 2 -nodefaults -display none -no-reboot -serial stdio \
+	-accel tcg,thread=single -m 1024 -smp 2 -nodefaults -display none -no-reboot -serial stdio \
 	-kernel "$kernel" -initrd "$tmp/initrd" -append "$append" &
 console=$!
 trap 'kill "$console" 2>/dev/null; wait "$console"; rm -rf "$tmp"; exit 143' TERM INT HUP

@@ -8,10 +8,12 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# Architecture, kernel, seconds at most, command in the guest.
+# Architecture, kernel, seconds at most, kernel arguments (- for none), command in the guest.
+live="env TRAPLINE_TEST_PATIENCE=4 python3 /trapline/test/live/run.py"
 rows=(
-	"amd64 6.1 900 env TRAPLINE_TEST_PATIENCE=4 python3 /trapline/test/live/run.py --matrix"
-	"arm64 6.1 1500 env TRAPLINE_TEST_PATIENCE=4 python3 /trapline/test/live/run.py --matrix"
+	"amd64 6.1 900 - $live --matrix"
+	"amd64 6.1 120 lockdown=confidentiality $live --only ^start/lockdown"
+	"arm64 6.1 1500 - $live --matrix"
 )
 
 wanted=${1:-$native}
@@ -94,10 +96,16 @@ if [ ! -x "$trapline" ]; then
 fi
 
 for row in "${rows[@]}"; do
-	read -r arch series limit command <<<"$row"
+	read -r arch series limit arguments command <<<"$row"
 	[ "$arch" = "$wanted" ] || continue
 	name=vm/$series
 	[ "$arch" = "$native" ] || name=vm/$arch-$series
+	if [ "$arguments" = - ]; then
+		unset VM_APPEND
+	else
+		export VM_APPEND=$arguments
+		name=$name/$arguments
+	fi
 	prepare "$name" "$here/kernel.sh" "$arch" "$series" || continue
 	prepare "$name" "$here/guest.sh" "$arch" || continue
 	# shellcheck disable=SC2086
