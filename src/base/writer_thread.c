@@ -218,13 +218,29 @@ static void writer_write_first(struct writer *writer)
 	}
 	if (writer->stop && writer->stalled)
 		return;
+	/* Stalled, it waits until it is woken: an hour is as good as for ever. */
+	uint64_t patience =
+	    writer->stalled ? 3600 * CLOCK_NS_PER_SECOND : writer->stall_ns - waited;
+	if (writer->stop && writer->stop_deadline_ns < now + patience)
+		patience = writer->stop_deadline_ns > now ? writer->stop_deadline_ns - now : 0;
 	pthread_mutex_unlock(&writer->lock);
-	if (error != EAGAIN)
-		writer_wait_ready(writer, RETRY_NS, false);
-	else
-		writer_wait_ready(writer, writer->stalled ? UINT64_MAX : writer->stall_ns - waited,
-				  true);
+	writer_wait_ready(writer, error == EAGAIN ? patience : RETRY_NS, error == EAGAIN);
 	pthread_mutex_lock(&writer->lock);
+}
+
+/* The lock is held. A line that was begun where nothing is taken must not keep us from elsewhere.
+ */
+static void abandon_begun_locked(struct writer *writer)
+{
+	struct piece *piece = writer->first;
+
+	if (!writer->stalled || !piece || piece->next_fd >= 0 || !piece->next)
+		return;
+	if (piece->next->next_fd < 0)
+		return;
+	writer->stats.lost += piece->events;
+	writer->first = piece->next;
+	writer_piece_free_locked(writer, piece);
 }
 
 /* The lock is held. Stalled with nothing left of a begun line: is it taken again? */
@@ -253,6 +269,7 @@ void *writer_thread(void *argument)
 			writer->give_up = false;
 			discard_locked(writer);
 		}
+		abandon_begun_locked(writer);
 		if (writer->first && writer->first->next_fd >= 0) {
 			switch_locked(writer);
 		} else if (writer->first) {

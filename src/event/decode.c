@@ -26,7 +26,8 @@ static int decode_exec(const struct tl_record *head, struct event *event)
 {
 	const struct tl_exec_record *record = (const void *)head;
 
-	if (sizeof(*record) + record->filename_bytes > head->length)
+	if (record->filename_bytes > TL_FILENAME_BYTES ||
+	    sizeof(*record) + record->filename_bytes > head->length)
 		return -EBADMSG;
 	event->type = EVENT_EXEC;
 	event->ppid = record->ppid;
