@@ -17,8 +17,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* From the signal to the end: what is not out by then is discarded and counted. */
-#define END_NS (850 * CLOCK_NS_PER_MS)
+/*
+ * From the signal: until then the events still wait for an output that is slow; what is not out by
+ * the end is discarded and counted.
+ */
+#define HURRY_NS (600 * CLOCK_NS_PER_MS)
+#define END_NS (800 * CLOCK_NS_PER_MS)
 #define PROCS_FLUSH_MS 100
 
 static void on_output_gone(void *context)
@@ -224,10 +228,12 @@ static void close_sinks(struct run *run, uint64_t deadline, struct ledger *ledge
 /* Everything in flight is delivered, in the order of the data's way. */
 static void run_end(struct run *run, const char *last_line, bool tell)
 {
-	uint64_t deadline = clock_boot_ns() + END_NS;
+	uint64_t now = clock_boot_ns(), deadline = now + END_NS;
 	struct ledger ledger = { 0 };
 	char line[1024];
 
+	for (size_t i = 0; i < run->pipeline.sink_count; i++)
+		run->pipeline.sinks[i]->ops->hurry(run->pipeline.sinks[i], now + HURRY_NS);
 	control_close(run->control);
 	watch_stop(run);
 	if (run->probe) {

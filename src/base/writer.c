@@ -13,6 +13,9 @@
 #include "base/clock.h"
 #include "base/writer_internal.h"
 
+/* How often somebody who waits looks at the clock once the end is near. */
+#define HURRY_STEP_NS (20 * CLOCK_NS_PER_MS)
+
 static int start_thread(struct writer *writer)
 {
 	sigset_t all, old;
@@ -77,14 +80,19 @@ static bool refuses_locked(const struct writer *writer)
 	return writer->closed || writer->stalled;
 }
 
+static bool is_late(const struct writer *writer)
+{
+	return writer->hurry_ns && clock_boot_ns() >= writer->hurry_ns;
+}
+
 /* The lock is held. Whether there is room for so many more bytes; a patient writer waits for it. */
 static bool has_room_locked(struct writer *writer, size_t bytes)
 {
 	while (!refuses_locked(writer) && writer->used_bytes &&
 	       writer->used_bytes + bytes > writer->queue_bytes) {
-		if (!writer->patient)
+		if (!writer->patient || is_late(writer))
 			return false;
-		wait_changed(writer, writer->stall_ns);
+		wait_changed(writer, writer->hurry_ns ? HURRY_STEP_NS : writer->stall_ns);
 	}
 	return !refuses_locked(writer);
 }
@@ -146,8 +154,8 @@ void writer_sync(struct writer *writer)
 
 	pthread_mutex_lock(&writer->lock);
 	target = writer->queued_total;
-	while (!is_settled(writer, target) && clock_boot_ns() < deadline)
-		wait_changed(writer, writer->stall_ns);
+	while (!is_settled(writer, target) && clock_boot_ns() < deadline && !is_late(writer))
+		wait_changed(writer, writer->hurry_ns ? HURRY_STEP_NS : writer->stall_ns);
 	if (!is_settled(writer, target)) {
 		writer->give_up = true;
 		writer_wake(writer);
@@ -155,6 +163,14 @@ void writer_sync(struct writer *writer)
 	/* A disk can hold the thread up in a single write: that is not waited for. */
 	while (writer->give_up && clock_boot_ns() < deadline + writer->stall_ns)
 		wait_changed(writer, writer->stall_ns);
+	pthread_mutex_unlock(&writer->lock);
+}
+
+void writer_hurry(struct writer *writer, uint64_t deadline_boot_ns)
+{
+	pthread_mutex_lock(&writer->lock);
+	writer->hurry_ns = deadline_boot_ns;
+	pthread_cond_broadcast(&writer->changed);
 	pthread_mutex_unlock(&writer->lock);
 }
 

@@ -63,6 +63,9 @@ void writer_sync(struct writer *writer);
 /* What is queued still goes to the old descriptor, what comes after to fd, which it takes. */
 void writer_switch(struct writer *writer, int fd);
 
+/* The end is near: from then on neither writer_put nor writer_sync waits. From any thread. */
+void writer_hurry(struct writer *writer, uint64_t deadline_boot_ns);
+
 /* The descriptor that is written to now: the one given, or one of the same file. */
 int writer_fd(struct writer *writer);
 

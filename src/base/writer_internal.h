@@ -38,6 +38,7 @@ struct writer {
 	bool stop;
 	bool tried_last; /* once more at the end, however it was before */
 	uint64_t stop_deadline_ns;
+	uint64_t hurry_ns;    /* from then on nobody waits for this output; 0: not yet */
 	uint64_t progress_ns; /* when something was taken, or when the queue stopped being empty */
 	uint64_t queued_total, finished_total; /* pieces, for writer_sync */
 	struct writer_stats stats;

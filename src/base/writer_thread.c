@@ -14,6 +14,9 @@
 #define RETRY_NS (200 * CLOCK_NS_PER_MS)
 #define REPORT_NS (10 * CLOCK_NS_PER_SECOND)
 
+/* At the end, after the deadline: time for the begun line and for notices. */
+#define LAST_WORDS_NS (50 * CLOCK_NS_PER_MS)
+
 static uint64_t count_lines(const char *bytes, size_t count)
 {
 	const char *end = bytes + count;
@@ -51,7 +54,8 @@ static void piece_trim(struct writer *writer, struct piece *piece)
 	piece->bytes = keep;
 }
 
-static void discard_locked(struct writer *writer)
+/* Discards what is queued but for the rest of a begun line; notices too, or events alone. */
+static void discard_locked(struct writer *writer, bool notices)
 {
 	struct piece **link = &writer->first;
 
@@ -63,7 +67,8 @@ static void discard_locked(struct writer *writer)
 	while (*link) {
 		struct piece *piece = *link;
 
-		if (piece->next_fd >= 0) { /* a switch is no output: it stays */
+		/* A switch is no output: it stays. */
+		if (piece->next_fd >= 0 || (!notices && !piece->events)) {
 			link = &piece->next;
 			continue;
 		}
@@ -117,7 +122,7 @@ static void report_error(struct writer *writer, int error)
 static void stall_locked(struct writer *writer)
 {
 	writer->stalled = true;
-	discard_locked(writer);
+	discard_locked(writer, true);
 }
 
 static void close_locked(struct writer *writer)
@@ -125,7 +130,7 @@ static void close_locked(struct writer *writer)
 	writer->closed = true;
 	if (writer->first)
 		writer->first->done = 0; /* nothing will finish the line */
-	discard_locked(writer);
+	discard_locked(writer, true);
 }
 
 /* The lock is held. Accounts for n bytes of the first piece. */
@@ -170,16 +175,29 @@ static void switch_locked(struct writer *writer)
 /* The lock is held. Returns false when the thread should end. */
 static bool writer_should_stop(struct writer *writer)
 {
+	uint64_t now;
+
 	if (!writer->stop)
 		return false;
 	if (!writer->first)
 		return true;
-	if (writer->closed || clock_boot_ns() >= writer->stop_deadline_ns ||
+	now = clock_boot_ns();
+	if (writer->closed || now >= writer->stop_deadline_ns + LAST_WORDS_NS ||
 	    (writer->stalled && writer->tried_last)) {
-		discard_locked(writer);
+		discard_locked(writer, true);
 		return true;
 	}
+	if (now >= writer->stop_deadline_ns)
+		discard_locked(writer, false); /* the last words are not events */
 	writer->tried_last = true;
+	return false;
+}
+
+static bool has_switch_locked(const struct writer *writer)
+{
+	for (const struct piece *piece = writer->first; piece; piece = piece->next)
+		if (piece->next_fd >= 0)
+			return true;
 	return false;
 }
 
@@ -216,13 +234,18 @@ static void writer_write_first(struct writer *writer)
 	} else if (!writer->stalled && waited >= writer->stall_ns) {
 		stall_locked(writer);
 	}
-	if (writer->stop && writer->stalled)
+	/* Only the rest of a begun line is worth waiting for where nothing is taken. */
+	if (writer->stalled &&
+	    (writer->stop || writer->first != piece || has_switch_locked(writer)))
 		return;
 	/* Stalled, it waits until it is woken: an hour is as good as for ever. */
 	uint64_t patience =
 	    writer->stalled ? 3600 * CLOCK_NS_PER_SECOND : writer->stall_ns - waited;
-	if (writer->stop && writer->stop_deadline_ns < now + patience)
-		patience = writer->stop_deadline_ns > now ? writer->stop_deadline_ns - now : 0;
+	uint64_t end = writer->stop_deadline_ns;
+	if (writer->stop && end <= now)
+		end += LAST_WORDS_NS;
+	if (writer->stop && end < now + patience)
+		patience = end > now ? end - now : 0;
 	pthread_mutex_unlock(&writer->lock);
 	writer_wait_ready(writer, error == EAGAIN ? patience : RETRY_NS, error == EAGAIN);
 	pthread_mutex_lock(&writer->lock);
@@ -267,7 +290,7 @@ void *writer_thread(void *argument)
 	while (!writer_should_stop(writer)) {
 		if (writer->give_up) {
 			writer->give_up = false;
-			discard_locked(writer);
+			discard_locked(writer, true);
 		}
 		abandon_begun_locked(writer);
 		if (writer->first && writer->first->next_fd >= 0) {

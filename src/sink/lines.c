@@ -74,6 +74,11 @@ static void lines_sync(struct sink *sink)
 	writer_sync(((struct lines *)sink)->writer);
 }
 
+static void lines_hurry(struct sink *sink, uint64_t deadline_boot_ns)
+{
+	writer_hurry(((struct lines *)sink)->writer, deadline_boot_ns);
+}
+
 static int lines_fd(struct sink *sink)
 {
 	return writer_fd(((struct lines *)sink)->writer);
@@ -149,6 +154,7 @@ static const struct sink_ops lines_ops = {
 	.event = lines_event,
 	.flush = lines_flush,
 	.sync = lines_sync,
+	.hurry = lines_hurry,
 	.fd = lines_fd,
 	.reopen = lines_reopen,
 	.stats = lines_stats,

@@ -31,6 +31,8 @@ struct sink_ops {
 	void (*flush)(struct sink *sink, bool now);
 	/* Waits until what was handed on is out or given up: a second and a half at most. */
 	void (*sync)(struct sink *sink);
+	/* The end is near: from then on nobody waits for it. From any thread. */
+	void (*hurry)(struct sink *sink, uint64_t deadline_boot_ns);
 	/* The descriptor that it writes to now. */
 	int (*fd)(struct sink *sink);
 	/* Reopens the file behind it, where there is one. Returns 0 or a negative errno. */

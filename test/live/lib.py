@@ -322,8 +322,13 @@ def attached_programs():
     if not tool:
         return None
     def ask(*what):
-        return json.loads(subprocess.run([tool, '-j', *what], capture_output=True, check=True,
-                                         stdin=subprocess.DEVNULL).stdout or '[]')
+        # What goes away while it is being listed makes bpftool fail: it is asked again.
+        for _ in range(20):
+            done = subprocess.run([tool, '-j', *what], capture_output=True,
+                                  stdin=subprocess.DEVNULL)
+            if done.returncode == 0:
+                return json.loads(done.stdout or '[]')
+        raise AssertionError('bpftool %s: %r' % (what, done.stderr))
     names = {program['id']: program.get('name', '') for program in ask('prog')}
     found = [names.get(link.get('prog_id'), '') for link in ask('link')]
     perf = ask('perf') if os.path.exists('/sys/kernel/tracing/events') else []

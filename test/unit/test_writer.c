@@ -5,7 +5,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <termios.h>
 
 #include "base/cleanup.h"
 #include "writer_rig.h"
@@ -94,27 +93,6 @@ static void test_file(void **state)
 	assert_true(fcntl(fd, F_GETFD) >= 0); /* it was only borrowed */
 	close(fd);
 	reader_free(&reader);
-}
-
-static int open_terminal(int *ret_master)
-{
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	struct termios settings;
-	int slave = -1;
-
-	if (master < 0)
-		skip();
-	if (grantpt(master) == 0 && unlockpt(master) == 0)
-		slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (slave < 0) {
-		close(master);
-		skip();
-	}
-	assert_int_equal(tcgetattr(slave, &settings), 0);
-	cfmakeraw(&settings);
-	assert_int_equal(tcsetattr(slave, TCSANOW, &settings), 0);
-	*ret_master = master;
-	return slave;
 }
 
 static void test_terminal(void **state)

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <semaphore.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -21,11 +20,6 @@ static unsigned int count_in(const char *text, const char *part)
 	for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
 		count++;
 	return count;
-}
-
-static void make_sockets(int ends[2])
-{
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 }
 
 /* A full disk: all of it is lost and counted, and told once. */
@@ -159,11 +153,10 @@ static void test_stopped_pipe_long_lines(void **state)
 
 static void test_stopped_socket(void **state)
 {
-	int ends[2], size = 4096;
+	int ends[2];
 
 	(void)state;
 	make_sockets(ends);
-	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	check_stall(ends, 3001, 1);
 }
 
@@ -270,11 +263,20 @@ static void test_gone_pipe_long_lines(void **state)
 
 static void test_gone_socket(void **state)
 {
-	int ends[2], size = 4096;
+	int ends[2];
 
 	(void)state;
 	make_sockets(ends);
-	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	check_gone(ends, 10007);
+}
+
+/* A terminal that has hung up. */
+static void test_gone_terminal(void **state)
+{
+	int ends[2];
+
+	(void)state;
+	ends[1] = open_terminal(&ends[0]);
 	check_gone(ends, 10007);
 }
 
@@ -341,79 +343,39 @@ static void test_switch_away_from_stopped(void **state)
 /* Half a line stays in the old output, as it does on a disk that is full, and is a lost one. */
 static void test_switch_away_from_begun_line(void **state)
 {
-	int ends[2], size = 4096;
+	int ends[2];
 
 	(void)state;
 	make_sockets(ends);
-	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	check_switch_away(ends[1], 1);
 	close(ends[0]);
 }
 
-/* Closes a writer whose output takes nothing any more; returns how long that took, in ms. */
-static uint64_t time_of_close(unsigned int stall_ms, uint64_t deadline_ms)
+/* It was asked for before the stall: what stood before it is lost, and it is not. */
+static void test_switch_outlives_a_stall(void **state)
 {
-	struct writer_stats stats;
+	int ends[2], file = memfd_create("log", MFD_CLOEXEC);
+	_cleanup_close_ int copy = fcntl(file, F_DUPFD_CLOEXEC, 0);
 	struct reader reader = { 0 };
-	int ends[2];
 
+	(void)state;
 	make_pipe(ends, 4096);
 	struct writer *writer = open_writer(&(struct writer_config){
-	    .fd = ends[1], .owns_fd = true, .patient = true, .stall_ms = stall_ms });
-	put_lines(writer, 0, 200, LINE_BYTES);
-	uint64_t start = clock_boot_ns();
-	writer_close(writer, deadline_ms ? start + deadline_ms * CLOCK_NS_PER_MS : 0, &stats);
-	uint64_t took = (clock_boot_ns() - start) / CLOCK_NS_PER_MS;
-	check_identity(&stats);
-	assert_int_equal(stats.offered, 200);
-	assert_int_equal(stats.queued, 0);
-	assert_in_range(stats.lost, 200 - 4096 / LINE_BYTES, 200);
-	reader.fd = ends[0];
-	reader_drain(&reader);
-	assert_int_equal(check_lines(reader.text, reader.bytes, LINE_BYTES), stats.written);
-	close(ends[0]);
-	reader_free(&reader);
-	return took;
-}
-
-static void test_close_of_stopped(void **state)
-{
-	(void)state;
-	/* No time at all; and no longer than one stall, whatever the deadline. */
-	assert_true(time_of_close(NO_STALL_MS, 0) < 10000);
-	assert_true(time_of_close(STALL_MS, NO_STALL_MS) < 10000);
-}
-
-static void test_close_keeps_its_deadline(void **state)
-{
-	(void)state;
-	assert_true(time_of_close(5000, 50) < 3000);
-}
-
-/* Half a line at the very end is a lost one, and all that follows it. */
-static void test_close_in_a_begun_line(void **state)
-{
-	struct reader reader = { 0 };
-	struct writer_stats stats;
-	int ends[2], size = 4096;
-
-	(void)state;
-	make_sockets(ends);
-	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	struct writer *writer = open_writer(&(struct writer_config){
 	    .fd = ends[1], .owns_fd = true, .patient = true, .stall_ms = STALL_MS });
-	for (unsigned int i = 0; i < 20; i++)
-		put_lines(writer, i, 1, 10007);
-	writer_close(writer, clock_boot_ns() + BOUND_NS, &stats);
-	check_identity(&stats);
-	assert_int_equal(stats.queued, 0);
-	assert_int_equal(stats.offered, 20);
+	put_lines(writer, 0, 200, LINE_BYTES);
+	writer_switch(writer, file);
+	unsigned int taken = put_until_taken(writer, 200, LINE_BYTES, 3000);
+	struct writer_stats stats = close_writer(writer);
+	assert_true(taken != UINT32_MAX);
+	assert_true(stats.lost >= 200 - 4096 / LINE_BYTES);
+	read_file(copy, &reader);
+	unsigned int lines = check_lines(reader.text, reader.bytes, LINE_BYTES);
+	assert_true(atol(reader.text) >= 200);
 	reader.fd = ends[0];
-	while (reader_read(&reader, SIZE_MAX) > 0)
-		;
-	assert_int_equal(stats.written, reader.bytes / 10007);
-	assert_int_equal(stats.lost, 20 - stats.written);
-	assert_true(reader.bytes % 10007 != 0);
+	reader.bytes = 0;
+	reader_drain(&reader);
+	lines += check_lines(reader.text, reader.bytes, LINE_BYTES);
+	assert_int_equal(lines, stats.written);
 	close(ends[0]);
 	reader_free(&reader);
 }
@@ -430,13 +392,12 @@ int main(void)
 		cmocka_unit_test(test_gone_pipe),
 		cmocka_unit_test(test_gone_pipe_long_lines),
 		cmocka_unit_test(test_gone_socket),
+		cmocka_unit_test(test_gone_terminal),
 		cmocka_unit_test(test_gone_without_callback),
 		cmocka_unit_test(test_switch_away_from_gone),
 		cmocka_unit_test(test_switch_away_from_stopped),
 		cmocka_unit_test(test_switch_away_from_begun_line),
-		cmocka_unit_test(test_close_of_stopped),
-		cmocka_unit_test(test_close_keeps_its_deadline),
-		cmocka_unit_test(test_close_in_a_begun_line),
+		cmocka_unit_test(test_switch_outlives_a_stall),
 	};
 
 	alarm(120); /* whoever hangs ends */

@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -252,6 +254,37 @@ static inline void make_pipe(int ends[2], int bytes)
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	if (bytes)
 		assert_true(fcntl(ends[1], F_SETPIPE_SZ, bytes) > 0);
+}
+
+/* A new terminal that changes nothing of what is written; skips the test where there is none. */
+static inline int open_terminal(int *ret_master)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	struct termios settings;
+	int slave = -1;
+
+	if (master < 0)
+		skip();
+	if (grantpt(master) == 0 && unlockpt(master) == 0)
+		slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0) {
+		close(master);
+		skip();
+	}
+	assert_int_equal(tcgetattr(slave, &settings), 0);
+	cfmakeraw(&settings);
+	assert_int_equal(tcsetattr(slave, TCSANOW, &settings), 0);
+	*ret_master = master;
+	return slave;
+}
+
+/* A pair of sockets of which the second takes little, and not whole lines: they are left begun. */
+static inline void make_sockets(int ends[2])
+{
+	int size = 4096;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 #endif
