@@ -100,14 +100,13 @@ static struct writer *open_full(int ends[2])
 								     .patient = true,
 								     .queue_bytes = 10000,
 								     .stall_ms = 10000 });
-	put_lines(writer, 0, 60, LINE_BYTES);
-	put_lines(writer, 60, 60, LINE_BYTES);
+	put_lines(writer, 0, 90, LINE_BYTES);
 	return writer;
 }
 
 static void *put_one_too_many(void *writer)
 {
-	put_lines(writer, 120, 60, LINE_BYTES);
+	put_lines(writer, 90, 60, LINE_BYTES);
 	return NULL;
 }
 
@@ -120,13 +119,13 @@ static void test_hurry_lets_put_go(void **state)
 	struct writer *writer = open_full(ends);
 	uint64_t start = clock_boot_ns();
 	assert_int_equal(pthread_create(&thread, NULL, put_one_too_many, writer), 0);
-	while (stats_of(writer).offered < 180)
+	while (stats_of(writer).offered < 150)
 		poll(NULL, 0, 1);
 	writer_hurry(writer, clock_boot_ns() + 20 * CLOCK_NS_PER_MS);
 	pthread_join(thread, NULL);
 	assert_int_equal(stats_of(writer).lost, 60);
 	/* Later ones do not wait at all. */
-	put_lines(writer, 180, 60, LINE_BYTES);
+	put_lines(writer, 150, 60, LINE_BYTES);
 	assert_int_equal(stats_of(writer).lost, 120);
 	writer_close(writer, 0, NULL);
 	assert_true(clock_boot_ns() - start < 5 * CLOCK_NS_PER_SECOND);
