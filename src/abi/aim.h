@@ -11,6 +11,9 @@
 
 #include <linux/types.h>
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
 #define TL_AIM_GENERATION_MASK 0xffffffffULL
 #define TL_AIM_PIDS_EPOCH_SHIFT 32
 #define TL_AIM_IPS_EPOCH_SHIFT 40
@@ -78,5 +81,7 @@ _Static_assert(sizeof(struct tl_target) == 16, "tl_target");
 _Static_assert(sizeof(struct tl_skipped) == 16, "tl_skipped");
 _Static_assert(sizeof(struct tl_ip_key) == 24, "tl_ip_key");
 _Static_assert(sizeof(struct tl_process) == 24, "tl_process");
+
+#pragma GCC diagnostic pop
 
 #endif

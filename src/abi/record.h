@@ -10,6 +10,9 @@
 
 #include <linux/types.h>
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
 #define TL_RECORD_VERSION 1
 #define TL_COMM_BYTES 16       /* TASK_COMM_LEN of include/linux/sched.h */
 #define TL_FILENAME_BYTES 4096 /* PATH_MAX, the longest name that execve takes */
@@ -69,5 +72,7 @@ _Static_assert(sizeof(struct tl_record) == 32, "tl_record");
 _Static_assert(sizeof(struct tl_call_record) == 48, "tl_call_record");
 _Static_assert(sizeof(struct tl_exec_record) == 56, "tl_exec_record");
 _Static_assert(sizeof(struct tl_exit_record) == 64, "tl_exit_record");
+
+#pragma GCC diagnostic pop
 
 #endif

@@ -10,6 +10,9 @@
 
 #include "abi/record.h"
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
 struct tl_task_row {
 	__u64 start_boottime_ns;
 	__u32 tgid;
@@ -55,5 +58,7 @@ struct tl_file_row {
 
 _Static_assert(sizeof(struct tl_task_row) == 24, "tl_task_row");
 _Static_assert(sizeof(struct tl_file_row) == 144, "tl_file_row");
+
+#pragma GCC diagnostic pop
 
 #endif

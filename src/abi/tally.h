@@ -8,6 +8,9 @@
 
 #include <linux/types.h>
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
 enum tl_loss {
 	TL_LOSS_TRANSPORT_FULL, /* no room in the ring or perf buffer */
 	TL_LOSS_NO_BUFFER,	/* the perf buffer has none for this CPU, or the kernel refused */
@@ -23,5 +26,7 @@ struct tl_tally {
 };
 
 _Static_assert(sizeof(struct tl_tally) == 48, "tl_tally");
+
+#pragma GCC diagnostic pop
 
 #endif

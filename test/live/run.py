@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Runs the live tests: real processes on this machine's own kernel.
 
-    run.py [--matrix] [--only REGEX] [--list]
+    run.py [--matrix | --matrix-only] [--only REGEX] [--list]
 
 Every function test_* of the files test_*.py beside this one is a test; its argument is an
 Environment (lib.py). With --matrix, those marked with `matrix = True` are run once more for each
-hook and each transport. Prints PASS, FAIL or SKIP for each, and a line of sums at the end.
+hook and each transport; with --matrix-only, nothing else is run. Prints PASS, FAIL or SKIP for each, and a line of sums at the end.
 """
 import argparse
 import importlib
@@ -36,9 +36,10 @@ def all_tests():
                 yield '%s/%s' % (name[5:-3], key[5:]), value
 
 
-def chosen(tests, matrix):
+def chosen(tests, plain, matrix):
     for name, test in tests:
-        yield name, test, None, None
+        if plain:
+            yield name, test, None, None
         if not matrix or not getattr(test, 'matrix', False):
             continue
         for hook in HOOKS:
@@ -86,10 +87,12 @@ def run_one(name, test, hook, transport):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--matrix', action='store_true', help='also each hook and transport')
+    parser.add_argument('--matrix-only', action='store_true', help='each of those alone')
     parser.add_argument('--only', default='', help='tests whose name matches')
     parser.add_argument('--list', action='store_true', help='names, and run nothing')
     options = parser.parse_args()
-    tests = [test for test in chosen(all_tests(), options.matrix)
+    tests = [test for test in chosen(all_tests(), not options.matrix_only,
+                                     options.matrix or options.matrix_only)
              if re.search(options.only, test[0])]
     if options.list:
         for test in tests:

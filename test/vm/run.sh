@@ -11,13 +11,15 @@ set -euo pipefail
 # Architecture, kernel, seconds at most, kernel arguments (- for none), command in the guest.
 live="env TRAPLINE_TEST_PATIENCE=4 python3 /trapline/test/live/run.py"
 rows=(
-	"amd64 6.1 900 - $live --matrix"
-	"amd64 6.1 120 lockdown=confidentiality $live --only ^start/lockdown"
-	"arm64 6.1 1500 - $live --matrix"
+	"amd64 6.1 1200 - $live"
+	"amd64 6.1 1200 - $live --matrix-only"
+	"amd64 6.1 300 lockdown=confidentiality $live --only ^start/lockdown"
+	"arm64 6.1 1500 - $live"
+	"arm64 6.1 1500 - $live --matrix-only"
 )
 
 wanted=${1:-$native}
-passed=0 failed=0 skipped=0 boot='' last=none
+passed=0 failed=0 skipped=0 last=none
 
 pass() { passed=$((passed + 1)) && last="PASS $1" && echo "$last"; }
 fail() { failed=$((failed + 1)) && last="FAIL $1" && echo "$last"; }
@@ -55,19 +57,24 @@ take_line() {
 	esac
 }
 
-run_guest() {
-	local name=$1 arch=$2 series=$3 limit=$4 line status=0 summary=''
-	local before=("$passed" "$failed" "$skipped") counts
+# Guests run side by side, each on one of the machine's CPUs; what they say is taken in order.
+start_guest() {
+	local arch=$1 series=$2 limit=$3 arguments=$4
 	shift 4
+	[ "$arguments" = - ] || export VM_APPEND=$arguments
+	exec "$here/boot.sh" "$arch" "$series" "$limit" "$@"
+}
+
+finish_guest() {
+	local name=$1 limit=$2 boot=$3 output=$4 line status=0 summary=''
+	local before=("$passed" "$failed" "$skipped") counts
 	last=none
-	exec 3< <(exec "$here/boot.sh" "$arch" "$series" "$limit" "$@")
-	boot=$!
+	exec 3< <(exec tail -n +1 -s 0.2 --pid="$boot" -f "$output")
 	while IFS= read -r line <&3 || [ -n "$line" ]; do
 		take_line "$name" "$line"
 	done
 	exec 3<&-
 	wait "$boot" || status=$?
-	boot=''
 
 	counts=$((passed - before[0])),$((failed - before[1])),$((skipped - before[2]))
 	case $status in
@@ -82,7 +89,11 @@ run_guest() {
 	fi
 }
 
-trap '[ -z "$boot" ] || kill "$boot" 2>/dev/null; exit 143' TERM INT HUP
+outputs=$(mktemp -d)
+guests=()
+boots=()
+trap 'rm -rf "$outputs"' EXIT
+trap '[ "${#boots[@]}" = 0 ] || kill "${boots[@]}" 2>/dev/null; exit 143' TERM INT HUP
 
 case $wanted in
 amd64) qemu="qemu-system-x86_64" ;;
@@ -100,15 +111,18 @@ for row in "${rows[@]}"; do
 	[ "$arch" = "$wanted" ] || continue
 	name=vm/$series
 	[ "$arch" = "$native" ] || name=vm/$arch-$series
-	if [ "$arguments" = - ]; then
-		unset VM_APPEND
-	else
-		export VM_APPEND=$arguments
-		name=$name/$arguments
-	fi
+	[ "$arguments" = - ] || name=$name/$arguments
 	prepare "$name" "$here/kernel.sh" "$arch" "$series" || continue
 	prepare "$name" "$here/guest.sh" "$arch" || continue
+	output=$outputs/${#boots[@]}
+	: >"$output"
 	# shellcheck disable=SC2086
-	run_guest "$name" "$arch" "$series" "$limit" $command
+	(start_guest "$arch" "$series" "$limit" "$arguments" $command) >"$output" 2>&1 &
+	boots+=("$!")
+	guests+=("$name $limit $! $output")
+done
+for guest in "${guests[@]}"; do
+	# shellcheck disable=SC2086
+	finish_guest $guest
 done
 finish
