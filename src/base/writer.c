@@ -194,9 +194,11 @@ void writer_close(struct writer *writer, uint64_t deadline_boot_ns, struct write
 {
 	if (!writer)
 		return;
+	uint64_t now = clock_boot_ns();
 	pthread_mutex_lock(&writer->lock);
 	writer->stop = true;
-	writer->stop_deadline_ns = deadline_boot_ns;
+	/* However late it is, there is time for the last words. */
+	writer->stop_deadline_ns = deadline_boot_ns > now ? deadline_boot_ns : now;
 	pthread_mutex_unlock(&writer->lock);
 	writer_wake(writer);
 	pthread_join(writer->thread, NULL);

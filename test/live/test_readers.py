@@ -18,7 +18,7 @@ from lib import equal, hide, wait_for
 
 def shell(env, script, *args):
     """A pipeline whose processes' numbers can be looked up by their command lines."""
-    return env.popen(['/bin/bash', '-c', script, lib.TRAPLINE, *map(str, args)],
+    return env.popen([find_tool(env, 'bash'), '-c', script, lib.TRAPLINE, *map(str, args)],
                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                      stderr=open(env.path('err'), 'wb'), start_new_session=True)
 

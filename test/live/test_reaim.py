@@ -100,7 +100,7 @@ def test_thousand_changes_under_load(env):
 
 @matrix
 def test_changes_under_load(env):
-    monitor, windows = reaim(env, 30, 2)
+    monitor, windows = reaim(env, int(30 / lib.PATIENCE), 2)
     assert check_log(env, windows) > 0
     equal(monitor.ledger()['balanced'], True, monitor.ledger()['line'])
 
@@ -111,7 +111,8 @@ def test_nothing_after_the_answer(env):
     victim = env.victim('forever')
     monitor = env.monitor()
     victim.go()
-    for _ in range(20):
+    rounds = int(20 / lib.PATIENCE)
+    for _ in range(rounds):
         monitor.ok('POST', '/add_pid', {'pid': victim.pid})
         monitor.wait_line('^%d - hello' % victim.pid, 10)
         monitor.ok('POST', '/clear_pid_list')
@@ -125,7 +126,7 @@ def test_nothing_after_the_answer(env):
             aimed = False
         elif ' - hello sys_' in line:
             assert aimed, 'a line outside its time'
-    assert monitor.pids_shown()[victim.pid] > 20
+    assert monitor.pids_shown()[victim.pid] > rounds
     monitor.stop()
     equal(monitor.ledger()['balanced'], True)
 
