@@ -2,6 +2,7 @@
 #include "app/run.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -226,6 +227,18 @@ static void close_sinks(struct run *run, uint64_t deadline, struct ledger *ledge
 }
 
 /* Everything in flight is delivered, in the order of the data's way. */
+/* Not an event: what an event then lacks. */
+static void tell_forgotten(struct run *run)
+{
+	struct tl_tally tally;
+
+	if (probe_tally(run->probe, &tally) >= 0 && tally.no_slot)
+		log_line("%" PRIu64
+			 " processes were not kept track of, more than %d at once: their "
+			 "ends are shown without a duration",
+			 tally.no_slot, TL_MAX_PROCESSES);
+}
+
 static void run_end(struct run *run, const char *last_line, bool tell)
 {
 	uint64_t now = clock_boot_ns(), deadline = now + END_NS;
@@ -249,6 +262,7 @@ static void run_end(struct run *run, const char *last_line, bool tell)
 		console_notice(run->console, last_line);
 	close_sinks(run, deadline, &ledger);
 	if (tell) {
+		tell_forgotten(run);
 		ledger_format(&ledger, line, sizeof(line));
 		log_line("%s", line);
 	}

@@ -21,7 +21,7 @@ static __always_inline __u64 emit_wakeup(void)
 
 static __always_inline void emit_record(void *ctx, void *record, __u64 bytes, struct tl_tally *here)
 {
-	long r;
+	int r; /* before 6.4 a helper's negative result may reach us without its sign */
 
 	if (use_ringbuf)
 		r = bpf_ringbuf_output(&events, record, bytes, emit_wakeup());
