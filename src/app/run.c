@@ -2,7 +2,6 @@
 #include "app/run.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -233,10 +232,9 @@ static void tell_forgotten(struct run *run)
 	struct tl_tally tally;
 
 	if (probe_tally(run->probe, &tally) >= 0 && tally.no_slot)
-		log_line("%" PRIu64
-			 " processes were not kept track of, more than %d at once: their "
+		log_line("%llu processes were not kept track of, more than %d at once: their "
 			 "ends are shown without a duration",
-			 tally.no_slot, TL_MAX_PROCESSES);
+			 (unsigned long long)tally.no_slot, TL_MAX_PROCESSES);
 }
 
 static void run_end(struct run *run, const char *last_line, bool tell)
