@@ -59,6 +59,7 @@ int change_attach(struct run *run)
 		return r;
 	}
 	atomic_store(&run->attached, true);
+	watch_wake(run);
 	if (run->consumer_started)
 		consumer_wake(run);
 	return 0;

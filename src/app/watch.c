@@ -122,20 +122,23 @@ static uint64_t watch_once(struct run *run)
 	return took * SCAN_SHARE > INTERVAL_NS ? took * SCAN_SHARE : INTERVAL_NS;
 }
 
-/* Waits for ns, or until it is told to look now. Returns false at the end. */
+/* Waits for ns (0: without a limit), or until it is told to look now. Returns false at the end. */
 static bool watch_wait(struct run *run, uint64_t ns)
 {
 	struct timespec until;
 	bool go_on;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	ns += (uint64_t)until.tv_nsec;
-	until.tv_sec += (time_t)(ns / CLOCK_NS_PER_SECOND);
-	until.tv_nsec = (long)(ns % CLOCK_NS_PER_SECOND);
+	uint64_t nanos = ns + (uint64_t)until.tv_nsec;
+	until.tv_sec += (time_t)(nanos / CLOCK_NS_PER_SECOND);
+	until.tv_nsec = (long)(nanos % CLOCK_NS_PER_SECOND);
 	pthread_mutex_lock(&run->watch_lock);
-	while (!run->watch_stop && !run->watch_now)
-		if (pthread_cond_timedwait(&run->watch_changed, &run->watch_lock, &until))
+	while (!run->watch_stop && !run->watch_now) {
+		if (!ns)
+			pthread_cond_wait(&run->watch_changed, &run->watch_lock);
+		else if (pthread_cond_timedwait(&run->watch_changed, &run->watch_lock, &until))
 			break;
+	}
 	run->watch_now = false;
 	go_on = !run->watch_stop;
 	pthread_mutex_unlock(&run->watch_lock);
@@ -148,7 +151,7 @@ static void *watch_thread(void *argument)
 	uint64_t wait_ns = INTERVAL_NS;
 
 	while (watch_wait(run, wait_ns))
-		wait_ns = atomic_load(&run->attached) ? watch_once(run) : INTERVAL_NS;
+		wait_ns = atomic_load(&run->attached) ? watch_once(run) : 0;
 	return NULL;
 }
 

@@ -2,6 +2,9 @@
 /*
  * Diagnostics of the program, on standard error, one line each: "trapline: TEXT". Nothing here
  * writes to standard output. Safe from any thread; a line is written with one write(2).
+ *
+ * Nobody is held up by a standard error that is not taken: a line waits for it for a moment, and
+ * after that lines are dropped until it is taken again, which then begins with how many were.
  */
 #ifndef TL_BASE_LOG_H
 #define TL_BASE_LOG_H

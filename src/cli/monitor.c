@@ -116,6 +116,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_LOG:
 		config->log_path = argument ? argument : DEFAULT_LOG;
+		if (!*config->log_path)
+			cli_usage_error(NAME, "bad log file: its name is empty");
 		return 0;
 	case 'q':
 		config->quiet = true;

@@ -53,6 +53,18 @@ static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const 
 	return MHD_YES;
 }
 
+static enum MHD_Result count_length(void *cls, enum MHD_ValueKind kind, const char *key,
+				    const char *value)
+{
+	unsigned int *lengths = cls;
+
+	(void)kind;
+	(void)value;
+	if (strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
+		(*lengths)++;
+	return MHD_YES;
+}
+
 /* Whether the body's end cannot be waited for, with the answer to that. */
 static bool is_unreadable(struct MHD_Connection *connection, struct answer *answer)
 {
@@ -60,8 +72,16 @@ static bool is_unreadable(struct MHD_Connection *connection, struct answer *answ
 							   MHD_HTTP_HEADER_TRANSFER_ENCODING);
 	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
 							 MHD_HTTP_HEADER_CONTENT_LENGTH);
+	unsigned int lengths = 0;
 	uint64_t announced = 0;
 
+	/* RFC 9112, 6.3: where the end of the body is told twice, somebody before us may have
+	 * believed the other one. */
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
+	if (lengths > 1 || (lengths && encoding)) {
+		answer_error(answer, 400, "the length of the body is told more than once");
+		return true;
+	}
 	if (encoding && strcasecmp(encoding, "chunked") != 0) {
 		answer_error(answer, 400, "of transfer encodings only chunked is known");
 		return true;

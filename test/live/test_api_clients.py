@@ -375,3 +375,16 @@ def test_refused_callers_displace_nobody(env):
             answer = read_answer(kept)
             assert answer and answer[0] == 200, 'a kept connection was displaced'
         quick(monitor.port)
+
+
+def test_length_told_twice(env):
+    """A body whose length is told more than once is refused."""
+    monitor = env.monitor()
+    with unchanged(monitor):
+        for headers in (b'Content-Length: 9\r\nContent-Length: 3\r\n',
+                        b'Content-Length: 9\r\nContent-Length: 9\r\n',
+                        b'Transfer-Encoding: chunked\r\nContent-Length: 3\r\n'):
+            with monitor.connect() as connection:
+                connection.sendall(b'POST /add_pid HTTP/1.1\r\nHost: localhost\r\n' + headers +
+                                   b'\r\n{"pid":8}')
+                assert connection.recv(4096).startswith(b'HTTP/1.1 400 '), headers

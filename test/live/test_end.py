@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """The end of a run, outputs that nobody takes, and the account of what was lost."""
+import contextlib
 import fcntl
+import http.client
 import os
 import pty
 import re
@@ -331,3 +333,35 @@ def test_end_with_slow_output(env):
     equal(len(re.findall(r'^\d+ - hello sys_read was called$', whole, re.M)),
           ledger['console']['written'], 'lines')
     assert whole.endswith('called\nExiting...\n'), whole[-60:]
+
+
+def test_stuck_standard_error(env):
+    """Diagnostics that nobody takes hold up neither the start, nor an answer, nor the end."""
+    read_end, write_end = stalled_pipe()
+    os.set_blocking(write_end, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write_end, b'x' * 4096)
+    os.set_blocking(write_end, True)
+    victim = env.victim('forever')
+    port = lib.free_port()
+    process = env.popen([lib.TRAPLINE, '-v', '--listen', '127.0.0.1:%d' % port, '--ring', '64K',
+                         '-p', str(victim.pid)], stdin=subprocess.DEVNULL,
+                        stdout=open(env.path('out'), 'wb'), stderr=write_end)
+    wait_for(lambda: b'API' in open(env.path('out'), 'rb').read(400), 'the start')
+    victim.go()
+    wait_for(lambda: os.path.getsize(env.path('out')) > 1 << 16, 'lines')
+    for _ in range(5):
+        started = time.monotonic()
+        connection = http.client.HTTPConnection('127.0.0.1', port, timeout=10 * lib.PATIENCE)
+        connection.request('POST', '/set_print_all')
+        equal(connection.getresponse().status, 200)
+        connection.close()
+        took = time.monotonic() - started
+        assert took < 1 * lib.PATIENCE, 'an answer took %.2f s' % took
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    equal(process.wait(10 * lib.PATIENCE), 0)
+    took = time.monotonic() - started
+    os.close(read_end), os.close(write_end)
+    assert took < 1 * lib.PATIENCE, 'the end took %.2f s' % took

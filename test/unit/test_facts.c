@@ -59,7 +59,7 @@ static void test_no_objection(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lockdowns); i++) {
-		strcpy(facts.lockdown, lockdowns[i]);
+		snprintf(facts.lockdown, sizeof(facts.lockdown), "%s", lockdowns[i]);
 		assert_null(facts_objection(&facts));
 	}
 	facts.memlock_bytes = 0;

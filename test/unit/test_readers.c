@@ -142,18 +142,19 @@ static void check_from(const int *outputs, size_t output_count, const uint32_t *
 }
 
 #define FROM(...) (const int[]){ __VA_ARGS__ }, ARRAY_SIZE(((const int[]){ __VA_ARGS__ }))
-#define EXPECT(...) ((const uint32_t[]){ __VA_ARGS__ __VA_OPT__(, ) 0 })
+#define EXPECT(...) ((const uint32_t[]){ __VA_ARGS__, 0 })
+#define EXPECT_NOBODY ((const uint32_t[]){ 0 })
 
 static void test_nothing(void **state)
 {
 	(void)state;
-	check_from(FROM(1), EXPECT());
+	check_from(FROM(1), EXPECT_NOBODY);
 	/* Others alone; then ourselves, with nobody at the other end. */
 	add(200, 0, TL_FILE_PIPE, 1, READ);
 	add(200, 1, TL_FILE_PIPE, 2, WRITE);
-	check_from(FROM(1), EXPECT());
+	check_from(FROM(1), EXPECT_NOBODY);
 	add(SELF, 1, TL_FILE_PIPE, 3, WRITE);
-	check_from(FROM(1), EXPECT());
+	check_from(FROM(1), EXPECT_NOBODY);
 }
 
 /* trapline | grep | tee f, tail -f f in another window. */
@@ -177,7 +178,7 @@ static void test_pipeline(void **state)
 	add(180, 3, TL_FILE_REGULAR, 30, WRITE); /* another writer of the file */
 	check_from(FROM(1), EXPECT(110, 120, 130, 140, 150));
 	/* Nothing is followed from what carries no events. */
-	check_from(FROM(2), EXPECT());
+	check_from(FROM(2), EXPECT_NOBODY);
 }
 
 /* tail -f of the log, into a filter of its own. */
@@ -377,7 +378,7 @@ static void test_journal(void **state)
 	check_from(FROM(1), EXPECT(110));
 	/* A socket whose other end has gone. */
 	rows[0].peer = 0;
-	check_from(FROM(1), EXPECT());
+	check_from(FROM(1), EXPECT_NOBODY);
 }
 
 /* A terminal's window; returns its connection to the display. */
