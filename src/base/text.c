@@ -60,7 +60,8 @@ static size_t printable_bytes(const unsigned char *input, size_t bytes)
 	if (point < 0xa0 || (point >= 0xd800 && point <= 0xdfff) || point > 0x10ffff ||
 	    (length == 3 && point < 0x800) || (length == 4 && point < 0x10000) ||
 	    (point >= 0x202a && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) ||
-	    point == 0x2028 || point == 0x2029)
+	    point == 0x2028 || point == 0x2029 || point == 0x200e || point == 0x200f ||
+	    point == 0x61c)
 		return 0;
 	return length;
 }

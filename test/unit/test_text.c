@@ -165,6 +165,9 @@ static void test_unprintable_characters(void **state)
 	check_escaped(BYTES("\xe2\x80\xaa"), "\\xe2\\x80\\xaa"); /* U+202A .. */
 	check_escaped(BYTES("\xe2\x80\xae"), "\\xe2\\x80\\xae"); /* U+202E: right to left */
 	check_escaped(BYTES("\xe2\x81\xa6"), "\\xe2\\x81\\xa6"); /* U+2066 .. */
+	check_escaped(BYTES("\xe2\x80\x8e"), "\\xe2\\x80\\x8e"); /* U+200E, and its kin */
+	check_escaped(BYTES("\xe2\x80\x8f"), "\\xe2\\x80\\x8f");
+	check_escaped(BYTES("\xd8\x9c"), "\\xd8\\x9c");
 	check_escaped(BYTES("\xe2\x81\xa9"), "\\xe2\\x81\\xa9"); /* U+2069 */
 	check_as_it_is("\xe2\x80\xa7");				 /* U+2027 */
 	check_as_it_is("\xe2\x80\xaf");				 /* U+202F */
